@@ -1,0 +1,16 @@
+//! App Engine for servers you own.
+//!
+//! The folders follow the data: [`config`] says what the user asked for, [`app`] what is deployed, [`providers`] and
+//! [`inventory`] where servers come from, [`node`] how to talk to one, [`deploy`] what to do there. [`cli`] and [`ui`] are the
+//! only ones that know of a terminal. `docs/architecture.md` explains the borders.
+
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod deploy;
+pub mod error;
+pub mod inventory;
+pub mod names;
+pub mod node;
+pub mod providers;
+pub mod ui;
