@@ -1,3 +1,180 @@
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+//! The commands: one file each, with its arguments (whose comments are the help) and one function that tells the story.
+
+mod activate;
+mod clean_node;
+mod context;
+mod create_node;
+mod deactivate;
+mod default_node;
+mod destroy_node;
+mod forget_host_key;
+mod init;
+mod list_images;
+mod list_locations;
+mod list_nodes;
+mod list_sizes;
+mod logs;
+mod query;
+mod releases;
+mod remove;
+mod rollback;
+mod setup_node;
+mod update;
+mod validate;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::builder::FalseyValueParser;
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::error::{Failure, Kind};
+use crate::ui::{Colour, Ui};
+use context::Context;
+
+/// App Engine for servers you own.
+///
+/// Deploys directories of Python, PHP or static files to plain Ubuntu and Debian servers, with the services they ask for,
+/// and without one failed request. Start with `cloudtool init myapp`, `cloudtool create-node web --setup-node`, `cloudtool update myapp`.
+#[derive(Debug, Parser)]
+#[command(name = "cloudtool", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Globals {
+    /// The section [provider:NAME] of the configuration to use, or a provider's own name
+    #[arg(short, long, global = true, value_name = "NAME", env = "CLOUDTOOL_PROVIDER")]
+    provider: Option<String>,
+    /// Answer yes to every question
+    #[arg(short, long, global = true, env = "CLOUDTOOL_YES", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
+    yes: bool,
+    /// Say more: the output of programs on the node; twice: what the libraries do
+    #[arg(short, long, global = true, action = ArgAction::Count, env = "CLOUDTOOL_VERBOSE")]
+    verbose: u8,
+    /// Say only what was asked for, and errors
+    #[arg(short, long, global = true, env = "CLOUDTOOL_QUIET", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
+    quiet: bool,
+    /// Print JSON: one document for a query, one line an event for a run
+    #[arg(long, global = true, env = "CLOUDTOOL_JSON", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
+    json: bool,
+    /// When to colour what goes to the terminal
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", env = "CLOUDTOOL_COLOR")]
+    color: Colour,
+    /// Another configuration file than ~/.config/cloudtool/cloudtool.ini
+    #[arg(long, global = true, value_name = "FILE", env = "CLOUDTOOL_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Activate(activate::Activate),
+    CleanNode(clean_node::CleanNode),
+    CreateNode(create_node::CreateNode),
+    Deactivate(deactivate::Deactivate),
+    DefaultNode(default_node::DefaultNode),
+    DestroyNode(destroy_node::DestroyNode),
+    ForgetHostKey(forget_host_key::ForgetHostKey),
+    Init(init::Init),
+    ListImages(list_images::ListImages),
+    ListLocations(list_locations::ListLocations),
+    ListNodes(list_nodes::ListNodes),
+    ListSizes(list_sizes::ListSizes),
+    Logs(logs::Logs),
+    Query(query::Query),
+    Releases(releases::Releases),
+    Remove(remove::Remove),
+    Rollback(rollback::Rollback),
+    SetupNode(setup_node::SetupNode),
+    Update(update::Update),
+    Validate(validate::Validate),
+}
+
+/// Which node an app command is for.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct NodeChoice {
+    /// The node; without it the one that is known to serve the app, else the default node
+    #[arg(long, value_name = "NODE", env = "CLOUDTOOL_NODE")]
+    node: Option<String>,
+}
+
+/// The whole program: parse, run, print the error, exit code.
+pub fn main() -> ExitCode {
+    let matches = match definition().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => {
+            let code = if error.use_stderr() { Kind::Usage.exit_code() } else { 0 };
+            // A closed standard output is no reason to fail: the user has seen what they wanted.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    let globals = &cli.globals;
+    let verbosity = if globals.quiet { -1 } else { i8::try_from(globals.verbose).unwrap_or(i8::MAX) };
+    let ui = Ui::new(globals.json, verbosity, globals.color, globals.yes);
+    if globals.verbose >= 2 {
+        tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::DEBUG).init();
+    }
+    end_on_signals(&ui);
+    match run(cli, &ui) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            ui.failure(&failure);
+            ExitCode::from(failure.kind.exit_code())
+        }
+    }
+}
+
+/// The command line as clap knows it; the documentation is generated from it.
+pub fn definition() -> clap::Command {
+    Cli::command()
+}
+
+fn run(cli: Cli, ui: &Ui) -> Result<(), Failure> {
+    let context = Context::new(ui.clone(), cli.globals);
+    match cli.command {
+        Command::Activate(args) => activate::run(&context, args),
+        Command::CleanNode(args) => clean_node::run(&context, args),
+        Command::CreateNode(args) => create_node::run(&context, args),
+        Command::Deactivate(args) => deactivate::run(&context, args),
+        Command::DefaultNode(args) => default_node::run(&context, args),
+        Command::DestroyNode(args) => destroy_node::run(&context, args),
+        Command::ForgetHostKey(args) => forget_host_key::run(&context, args),
+        Command::Init(args) => init::run(&context, args),
+        Command::ListImages(args) => list_images::run(&context, args),
+        Command::ListLocations(args) => list_locations::run(&context, args),
+        Command::ListNodes(args) => list_nodes::run(&context, args),
+        Command::ListSizes(args) => list_sizes::run(&context, args),
+        Command::Logs(args) => logs::run(&context, args),
+        Command::Query(args) => query::run(&context, args),
+        Command::Releases(args) => releases::run(&context, args),
+        Command::Remove(args) => remove::run(&context, args),
+        Command::Rollback(args) => rollback::run(&context, args),
+        Command::SetupNode(args) => setup_node::run(&context, args),
+        Command::Update(args) => update::run(&context, args),
+        Command::Validate(args) => validate::run(&context, args),
+    }
+}
+
+/// Ctrl-C ends the program at once: the node notices, and undoes or finishes what it was doing.
+fn end_on_signals(ui: &Ui) {
+    let ui = ui.clone();
+    let handler = move || {
+        ui.failure(
+            &Failure::new(Kind::Cancelled, "cancelled")
+                .hint("whatever was running on a node is undone there, or finished if the new release serves already"),
+        );
+        std::process::exit(i32::from(Kind::Cancelled.exit_code()));
+    };
+    // Without a handler the signal ends the program too, only without the sentence.
+    let _ = ctrlc::set_handler(handler);
 }

@@ -1,1 +1,19 @@
+//! What the user asked for: `app.ini` of an app ([`app_ini`]) and the user's own configuration ([`user`]).
+//!
+//! In comes the text of an INI file, out comes a validated value or every problem of the file at once, each with file, line,
+//! key and the nearest right name. Both are read by [`ini_file`], which knows lines; [`values`] and [`paths`] know what a
+//! number, a time or a path of an app may look like; [`settings`] is what travels to the node.
 
+pub mod app_ini;
+pub mod error;
+pub mod ini_file;
+pub mod paths;
+mod runner;
+pub mod settings;
+pub mod user;
+pub mod values;
+
+pub use app_ini::AppConfig;
+pub use error::{Error, Problem, Warning};
+pub use settings::{Fetch, Platform, Runner, RunnerKind, ServiceUse, Settings};
+pub use user::{ProviderConfig, UserConfig};

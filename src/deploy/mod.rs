@@ -1,1 +1,48 @@
+//! What to do on a node, and doing it.
+//!
+//! Deciding is pure: [`Plan`] is computed from what is to be deployed ([`Source`]), what the node says ([`Probe`]) and what
+//! the user asked for. Doing is thin: [`Remote`] carries the requests over and hands the events on.
 
+mod plan;
+mod probe;
+mod remote;
+mod slot_conf;
+mod source;
+
+pub use plan::{Action, Plan};
+pub use probe::{AppFacts, Lock, NodeFacts, Probe};
+pub use remote::{Installed, Remote};
+pub use slot_conf::{render as render_slot_conf, variables};
+pub use source::Source;
+
+use crate::error::{Explain, Kind};
+
+/// Why an app cannot be planned or deployed from here.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{location} belongs to the app {owner} on {node}")]
+    LocationTaken { location: String, owner: String, node: String },
+    #[error("the slot's Apache configuration cannot be rendered: {0}")]
+    Template(String),
+    #[error("{node} gave facts that cannot be read: {reason}")]
+    Facts { node: String, reason: String },
+}
+
+impl Explain for Error {
+    fn kind(&self) -> Kind {
+        match self {
+            Error::LocationTaken { .. } => Kind::Usage,
+            Error::Template(_) | Error::Facts { .. } => Kind::Failed,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Error::LocationTaken { location, .. } => Some(format!(
+                "choose another --host, or take it from that app first: cloudtool deactivate {location}"
+            )),
+            Error::Facts { node, .. } => Some(format!("run: cloudtool setup-node {node}")),
+            Error::Template(_) => None,
+        }
+    }
+}

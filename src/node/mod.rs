@@ -1,1 +1,17 @@
+//! A server over SSH: where it is, whether it is the one we know, and a conversation with the program on it.
+//!
+//! In come a [`Destination`] and requests (JSON), out come [`Event`]s. Nothing here knows what an app is, or that there is a terminal.
 
+mod destination;
+mod error;
+mod host_keys;
+mod program;
+mod protocol;
+mod session;
+
+pub use destination::{Destination, Proxy};
+pub use error::{Error, NodeError};
+pub use host_keys::{HostKeys, UnknownKey};
+pub use program::Program;
+pub use protocol::{Conversation, Event, PayloadWriter};
+pub use session::Session;

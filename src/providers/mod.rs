@@ -1,1 +1,170 @@
+//! Where nodes come from: one trait, [`Provider`], and one file a cloud.
+//!
+//! In come wishes ([`CreateRequest`], ids, names); out go [`Node`]s as the provider's API describes them. A provider knows
+//! nothing of SSH, of apps or of a terminal: it says how to reach a node ([`Access`]) and reports what it is doing to a
+//! [`Progress`]. Everything blocks, and everything is object safe: commands hold a `Box<dyn Provider>`.
+//!
+//! A driver follows the pages of its API to the end by itself: lists are always whole. Creation is asynchronous:
+//! [`Provider::create`] returns a node that is usually [`NodeState::Pending`], and [`wait_until_running`] polls
+//! [`Provider::get`].
 
+mod error;
+pub mod hosts;
+pub mod local;
+mod node;
+mod select;
+mod wait;
+
+pub use error::{Error, Result};
+pub use node::{Access, CreateRequest, HostKeyPair, Image, Node, NodeState, Price, Region, Size};
+pub use select::{Choice, select, select_or_default};
+pub use wait::{Wait, wait_until_running};
+
+use std::time::Duration;
+
+use crate::inventory::NodeRecord;
+
+/// The words for `--provider`. The default comes first.
+pub const NAMES: &[&str] = &[local::NAME, hosts::NAME];
+
+/// The provider of that name. `known` is what the inventory has: plain hosts are known from nowhere else.
+pub fn open(name: &str, known: Vec<NodeRecord>) -> Result<Box<dyn Provider>> {
+    match name {
+        local::NAME => Ok(Box::new(local::Local::new())),
+        hosts::NAME => Ok(Box::new(hosts::Hosts::new(known))),
+        _ => Err(Error::NoSuchProvider { name: name.to_owned() }),
+    }
+}
+
+/// Listens to what a provider is doing. Providers never print.
+pub trait Progress: Sync {
+    /// Something begins: a short sentence without a final full stop, e.g. `building the image debian-12`.
+    fn step(&self, message: &str);
+
+    /// Something the user should know although the work goes on, as a whole sentence.
+    fn warning(&self, message: &str);
+}
+
+/// A listener for those who do not listen.
+pub struct Silent;
+
+impl Progress for Silent {
+    fn step(&self, _message: &str) {}
+    fn warning(&self, _message: &str) {}
+}
+
+/// What a provider's API can do. What it cannot, its methods refuse with [`Error::Unsupported`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    pub create: bool,
+    pub destroy: bool,
+    pub start: bool,
+    pub stop: bool,
+    pub reboot: bool,
+    pub suspend: bool,
+    /// The host key of [`CreateRequest::host_key`] gets onto the node, or the provider makes one itself: the caller can
+    /// pin [`Access::host_keys`] before it connects.
+    pub host_keys: bool,
+    /// [`CreateRequest::user_data`] is honoured.
+    pub user_data: bool,
+    /// Sizes carry prices.
+    pub prices: bool,
+    /// How long to wait before a created node is looked at for the first time.
+    pub first_poll: Duration,
+}
+
+/// A cloud, or whatever else nodes come from.
+///
+/// Ids are the provider's own, opaque to the caller, and stay the same for the life of a node. Methods that are given an id
+/// fail with [`Error::NoSuchNode`] when there is none. `destroy`, `start`, `stop` and `reboot` return when the provider has
+/// accepted the order, not when it is carried out, and are no errors when there is nothing to do.
+pub trait Provider: Send + Sync {
+    /// The word the user writes after `--provider`.
+    fn name(&self) -> &str;
+
+    fn capabilities(&self) -> Capabilities;
+
+    /// Every image a node can be made from, the provider's default first where it has one.
+    fn images(&self) -> Result<Vec<Image>>;
+
+    /// Every size, the provider's default first where it has one.
+    fn sizes(&self) -> Result<Vec<Size>>;
+
+    /// Every place a node can be made in, the provider's default first where it has one.
+    fn regions(&self) -> Result<Vec<Region>>;
+
+    /// Every node of the account, whether cloudtool made it or not.
+    fn nodes(&self) -> Result<Vec<Node>>;
+
+    fn get(&self, id: &str) -> Result<Node>;
+
+    /// Orders a node. Fails with [`Error::NameTaken`] when there is one of that name already; whatever was made before
+    /// another failure is taken away again, or named by the error.
+    fn create(&self, request: &CreateRequest, progress: &dyn Progress) -> Result<Node>;
+
+    /// Takes a node and its disk away for good, in whatever state it is.
+    fn destroy(&self, id: &str, progress: &dyn Progress) -> Result<()>;
+
+    fn start(&self, id: &str, progress: &dyn Progress) -> Result<()> {
+        let _ = (id, progress);
+        Err(self.unsupported("start a node"))
+    }
+
+    fn stop(&self, id: &str, progress: &dyn Progress) -> Result<()> {
+        let _ = (id, progress);
+        Err(self.unsupported("stop a node"))
+    }
+
+    fn reboot(&self, id: &str, progress: &dyn Progress) -> Result<()> {
+        let _ = (id, progress);
+        Err(self.unsupported("reboot a node"))
+    }
+
+    fn suspend(&self, id: &str, progress: &dyn Progress) -> Result<()> {
+        let _ = (id, progress);
+        Err(self.unsupported("suspend a node"))
+    }
+
+    fn resume(&self, id: &str, progress: &dyn Progress) -> Result<()> {
+        let _ = (id, progress);
+        Err(self.unsupported("resume a node"))
+    }
+
+    /// The node of that name, `None` when there is none, [`Error::AmbiguousName`] when there are several.
+    fn find(&self, name: &str) -> Result<Option<Node>> {
+        let mut found: Vec<Node> =
+            self.nodes()?.into_iter().filter(|n| n.name == name && n.state != NodeState::Terminated).collect();
+        if found.len() > 1 {
+            return Err(Error::AmbiguousName {
+                provider: self.name().to_owned(),
+                name: name.to_owned(),
+                ids: found.into_iter().map(|n| n.id).collect(),
+            });
+        }
+        Ok(found.pop())
+    }
+
+    /// The error of a verb this provider does not have; `what` completes "cannot ...".
+    fn unsupported(&self, what: &'static str) -> Error {
+        Error::Unsupported { provider: self.name().to_owned(), what, hint: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_trait_is_object_safe() {
+        fn takes(_: &dyn Provider) {}
+        let _ = takes;
+    }
+
+    #[test]
+    fn every_name_opens_its_provider() {
+        for name in NAMES {
+            assert_eq!(open(name, Vec::new()).unwrap().name(), *name);
+        }
+        assert!(matches!(open("cloud9", Vec::new()), Err(Error::NoSuchProvider { .. })));
+    }
+}

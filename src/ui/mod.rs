@@ -1,1 +1,197 @@
+//! The terminal: the only place that writes to it or asks a question there.
+//!
+//! Data goes to standard output, talk and progress to standard error. With `--json` the data is JSON: one document for a
+//! query, one line an event for a run. Nothing moves and nothing is coloured when standard error is not a terminal.
 
+mod progress;
+mod table;
+
+use std::io::{BufRead, IsTerminal, Write};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::error::{Failure, Kind};
+
+pub use progress::Steps;
+pub use table::Table;
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Colour {
+    Auto,
+    Always,
+    Never,
+}
+
+/// How the user wants to be talked to.
+#[derive(Clone, Debug)]
+pub struct Ui {
+    json: bool,
+    verbosity: i8,
+    colour: bool,
+    interactive: bool,
+    assume_yes: bool,
+}
+
+impl Ui {
+    /// `verbosity`: -1 for `-q`, 0, 1 for `-v`, 2 for `-vv`, ...
+    pub fn new(json: bool, verbosity: i8, colour: Colour, assume_yes: bool) -> Self {
+        let stderr = std::io::stderr().is_terminal();
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let colour = match colour {
+            Colour::Always => true,
+            Colour::Never => false,
+            Colour::Auto => stderr && !dumb && !no_color,
+        };
+        let interactive = stderr && std::io::stdin().is_terminal();
+        Ui { json, verbosity, colour, interactive, assume_yes }
+    }
+
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    pub fn is_verbose(&self) -> bool {
+        self.verbosity > 0
+    }
+
+    /// One line of data for people; says nothing with `--json`.
+    pub fn line(&self, text: impl AsRef<str>) {
+        if !self.json {
+            print_out(text.as_ref());
+        }
+    }
+
+    /// A whole answer: JSON with `--json`, else what `human` prints.
+    pub fn answer(&self, value: &impl Serialize, human: impl FnOnce(&Ui)) {
+        if self.json {
+            match serde_json::to_string_pretty(value) {
+                Ok(text) => print_out(&text),
+                Err(error) => self.warn(&format!("the answer cannot be written as JSON: {error}")),
+            }
+        } else {
+            human(self);
+        }
+    }
+
+    /// One event of a run as a JSON line; says nothing without `--json`.
+    pub fn event(&self, value: &Value) {
+        if self.json {
+            print_out(&value.to_string());
+        }
+    }
+
+    /// Talk, on standard error; silent with `-q`.
+    pub fn say(&self, text: impl AsRef<str>) {
+        if self.verbosity >= 0 {
+            self.print_err(text.as_ref());
+        }
+    }
+
+    /// Talk that only `-v` shows.
+    pub fn detail(&self, text: impl AsRef<str>) {
+        if self.verbosity > 0 {
+            self.print_err(&self.paint("2", text.as_ref()));
+        }
+    }
+
+    /// A warning; `-q` does not silence it.
+    pub fn warn(&self, text: &str) {
+        self.print_err(&format!("{} {text}", self.paint("33", "warning:")));
+    }
+
+    /// The end of a run that failed.
+    pub fn failure(&self, failure: &Failure) {
+        if self.json {
+            print_out(
+                &json!({"event": "error", "kind": failure.kind.name(), "exit": failure.kind.exit_code(),
+                    "message": failure.message, "hint": failure.hint, "details": failure.details})
+                .to_string(),
+            );
+        }
+        self.print_err(&format!("{} {}", self.paint("1;31", "error:"), failure.message));
+        for line in &failure.details {
+            self.print_err(&format!("  {} {line}", self.paint("2", "|")));
+        }
+        if let Some(hint) = &failure.hint {
+            self.print_err(&format!("{} {hint}", self.paint("1;36", "hint:")));
+        }
+    }
+
+    /// Asks a yes-or-no question. Without a terminal it fails and names `--yes`.
+    pub fn confirm(&self, question: &str) -> Result<bool, Failure> {
+        if self.assume_yes {
+            return Ok(true);
+        }
+        let answer = self.ask(&format!("{question} [y/N] "), "say --yes (-y) to answer yes")?;
+        Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    }
+
+    /// Asks a yes-or-no question that `--yes` does not answer.
+    pub fn confirm_strictly(&self, question: &str) -> Result<bool, Failure> {
+        let answer = self.ask(&format!("{question} [y/N] "), "run the command once in a terminal")?;
+        Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    }
+
+    /// Somebody is there who can answer.
+    pub fn is_interactive(&self) -> bool {
+        self.interactive
+    }
+
+    /// Asks to type `name`, for what cannot be taken back.
+    pub fn confirm_by_name(&self, what: &str, name: &str) -> Result<(), Failure> {
+        if self.assume_yes {
+            return Ok(());
+        }
+        let answer = self.ask(&format!("{what}\nType {name} to go on: "), "say --yes (-y) to go on without a question")?;
+        if answer.trim() == name {
+            Ok(())
+        } else {
+            Err(Failure::new(Kind::Cancelled, "cancelled: the name was not typed, nothing was changed"))
+        }
+    }
+
+    fn ask(&self, prompt: &str, without_terminal: &str) -> Result<String, Failure> {
+        if !self.interactive {
+            return Err(Failure::new(Kind::NeedsPerson, format!("a question needs a terminal: {}", prompt.trim()))
+                .hint(without_terminal.to_owned()));
+        }
+        let mut stderr = std::io::stderr().lock();
+        // A prompt that cannot be written is a prompt nobody answers: the read below then ends it.
+        let _ = write!(stderr, "{prompt}");
+        let _ = stderr.flush();
+        let mut answer = String::new();
+        match std::io::stdin().lock().read_line(&mut answer) {
+            Ok(0) | Err(_) => Err(Failure::new(Kind::Cancelled, "cancelled: no answer")),
+            Ok(_) => Ok(answer),
+        }
+    }
+
+    /// Progress of one run on one node.
+    pub fn steps(&self) -> Steps {
+        Steps::new(self.clone())
+    }
+
+    /// The text in an SGR style (`1;31`, ...) if colours are on.
+    pub fn paint(&self, style: &str, text: &str) -> String {
+        if self.colour { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    fn animates(&self) -> bool {
+        self.interactive && !self.json && self.verbosity >= 0
+    }
+
+    fn print_err(&self, text: &str) {
+        // Nobody is left to be told when standard error is gone.
+        let _ = writeln!(std::io::stderr().lock(), "{text}");
+    }
+}
+
+/// Prints a line of data. A reader that went away (`| head`) ends the program quietly, as for any filter.
+fn print_out(text: &str) {
+    if writeln!(std::io::stdout().lock(), "{text}").is_err() {
+        std::process::exit(141);
+    }
+}

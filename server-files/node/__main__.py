@@ -1,0 +1,5 @@
+import sys
+
+from cloudtool_node import session
+
+sys.exit(session.main())

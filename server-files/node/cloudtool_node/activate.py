@@ -1,0 +1,89 @@
+"""Locations by hand: `activate` gives one to an app (and takes it from the app that had it), `deactivate` takes some away."""
+
+import contextlib
+
+from . import checks, front, lock, recover, rollback, state
+from .context import Failure
+from .deploy import answer, united
+
+
+def activate(ctx, _payload) -> dict:
+    location = checks.location(ctx.request.get("location"))
+    owner = owner_of(location)
+    app = checks.app_name(ctx.request["app"]) if ctx.request.get("app") else owner
+    if app is None:
+        raise Failure("not-found", f"{location} belongs to no app.", f"cloudtool activate {location} APP")
+    with locked(ctx, {app, owner} - {None}, "activate"):
+        if owner_of(location) != owner:
+            raise Failure("changed", f"{location} has just been given to another app.", "Try again.")
+        current = rollback.existing(app)
+        recover.recover(ctx, current)
+        release = wanted_release(ctx.request, current)
+        if owner not in (None, app):
+            rollback.serve(ctx, current, release, current.locations)
+            take_over(ctx, current, location, rollback.existing(owner))
+            return answer(current, [location])
+        return answer(current, rollback.serve(ctx, current, release, united(current.locations, [location])))
+
+
+def wanted_release(request: dict, current: state.State) -> str:
+    if request.get("release"):
+        return checks.release_id(request["release"])
+    if not request.get("app"):
+        return rollback.previous(current)
+    if current.live is None:
+        raise Failure("not-found", f"{current.app} has no release that serves.", "Update it first.")
+    return current.live
+
+
+def take_over(ctx, current: state.State, location: str, owner: state.State) -> None:
+    """Moves a location between two apps. The new claim is written first: until the old one is gone, the newer counts."""
+    with ctx.step("switch"), lock.node(ctx):
+        ctx.commit()
+        current.set_locations(united(current.locations, [location]))
+        owner.set_locations([known for known in owner.locations if known != location], claim=False)
+        route(current, owner)
+        current.save()
+        owner.save()
+
+
+def deactivate(ctx, _payload) -> dict:
+    locations = [checks.location(value) for value in ctx.request.get("locations") or []]
+    removed, unknown = [], []
+    for location in locations:
+        app = owner_of(location)
+        if app is None:
+            unknown.append(location)
+            continue
+        with locked(ctx, {app}, "deactivate"):
+            current = rollback.existing(app)
+            recover.recover(ctx, current)
+            with ctx.step("switch"), lock.node(ctx):
+                ctx.commit()
+                current.set_locations([known for known in current.locations if known != location])
+                route(current)
+                current.save()
+        removed.append({"location": location, "app": app})
+    return {"removed": removed, "unknown": unknown}
+
+
+def route(*changed: state.State) -> None:
+    """Makes the front's routes with some states as they will be."""
+    names = {current.app for current in changed}
+    maps = front.desired([*changed, *(other for other in state.load_all() if other.app not in names)])
+    front.write_files(maps)
+    front.apply(maps)
+
+
+def owner_of(location: str) -> str | None:
+    owners = [found for found in state.load_all() if location in found.locations]
+    return max(owners, key=lambda found: found.claimed).app if owners else None
+
+
+@contextlib.contextmanager
+def locked(ctx, apps: set[str], verb: str):
+    """Several apps at once, always in the same order, so that two who do this cannot wait for each other."""
+    with contextlib.ExitStack() as stack:
+        for app in sorted(apps):
+            stack.enter_context(lock.app(ctx, app, verb))
+        yield

@@ -1,0 +1,148 @@
+"""What comes from outside is checked here again, whatever the client has checked before."""
+
+import re
+
+from .context import Failure
+
+APP = re.compile(r"[a-z][a-z0-9-]{0,27}")
+RELEASE = re.compile(r"v[1-9][0-9]{0,8}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+MAX_MOUNT_DEPTH = 6
+
+
+def bad(message: str) -> Failure:
+    return Failure("bad-request", message)
+
+
+def app_name(value) -> str:
+    if not isinstance(value, str) or not APP.fullmatch(value) or value.endswith("-"):
+        raise bad(
+            f"{value!r} is not an app name: up to 28 lower case letters, digits and dashes, beginning with a letter."
+        )
+    return value
+
+
+def release_id(value) -> str:
+    if not isinstance(value, str) or not RELEASE.fullmatch(value):
+        raise bad(f"{value!r} is not a release: they are called v1, v2, and so on.")
+    return value
+
+
+def location(value) -> str:
+    """HOST, HOST/PATH or *.DOMAIN[/PATH], host in lower case; the form in which locations are compared."""
+    if not isinstance(value, str):
+        raise bad(f"{value!r} is not a location.")
+    host, _, path = value.partition("/")
+    host = host.lower().rstrip(".")
+    labels = host.removeprefix("*.").split(".")
+    if len(host) > 253 or not all(LABEL.fullmatch(label) for label in labels):
+        raise bad(f"{value!r} is not a location: a host name, optionally with a path, e.g. myapp.com/blog.")
+    segments = [segment for segment in path.split("/") if segment]
+    if not all(SEGMENT.fullmatch(segment) and segment not in (".", "..") for segment in segments):
+        raise bad(f"The path of the location {value!r} may have letters, digits and . _ ~ - between its slashes.")
+    if len(segments) > MAX_MOUNT_DEPTH:
+        raise bad(f"The path of the location {value!r} is deeper than {MAX_MOUNT_DEPTH}.")
+    return "/".join([host, *segments])
+
+
+def relative_path(value, what: str = "path") -> str:
+    """A path inside the app: relative, no empty, `.` or `..` segment. Any other character is allowed."""
+    if not isinstance(value, str) or not value or len(value.encode("utf-8", "surrogatepass")) > 4000:
+        raise bad(f"The {what} {value!r} is empty or too long.")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise bad(f"The {what} {value!r} is not valid UTF-8.") from None
+    if "\0" in value or any(part in ("", ".", "..") or len(part.encode()) > 255 for part in value.split("/")):
+        raise bad(f"The {what} {value!r} must be relative and stay inside the app's directory.")
+    return value
+
+
+def link_target(path: str, target) -> str:
+    """A symbolic link's target: relative and, read as text, inside the app."""
+    if not isinstance(target, str) or not target or "\0" in target or target.startswith("/"):
+        raise bad(f"The symbolic link {path!r} leaves the app's directory: {target!r}.")
+    depth = path.count("/")
+    for part in target.split("/"):
+        depth += -1 if part == ".." else 0 if part in ("", ".") else 1
+        if depth < 0:
+            raise bad(f"The symbolic link {path!r} leaves the app's directory: {target!r}.")
+    return target
+
+
+def variables(values, what: str) -> dict:
+    """An environment that systemd passes on exactly: it drops values with control characters, so they are refused."""
+    if not isinstance(values, dict):
+        raise bad(f"{what} is not an object.")
+    for name, value in values.items():
+        if not VARIABLE.fullmatch(name):
+            raise bad(f"{name!r} ({what}) is not the name of an environment variable.")
+        if not isinstance(value, str):
+            raise bad(f"The value of {name} ({what}) is not a text.")
+        for character in value:
+            if character not in "\t\n" and (ord(character) < 32 or ord(character) == 127):
+                raise bad(f"The value of {name} ({what}) has the control character U+{ord(character):04X} in it.")
+            if 0xD800 <= ord(character) <= 0xDFFF:
+                raise bad(f"The value of {name} ({what}) is not valid UTF-8.")
+    return values
+
+
+def whole_number(value, what: str, least: int, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise bad(f"{what} must be a whole number from {least} to {most}, not {value!r}.")
+    return value
+
+
+def settings(value) -> dict:
+    """The settings of app.ini that the node acts on."""
+    if not isinstance(value, dict):
+        raise bad("settings is not an object.")
+    if value.get("platform") not in ("python", "php", "static"):
+        raise bad(f"The platform {value.get('platform')!r} is unknown.")
+    runner = value.get("runner")
+    if runner is not None:
+        if not isinstance(runner, dict) or runner.get("kind") not in ("wsgi", "paste", "php"):
+            raise bad(f"The runner {runner!r} is unknown.")
+        relative_path(runner.get("file"), "runner")
+    elif value["platform"] == "python":
+        raise bad("A Python app needs a runner.")
+    if value.get("php_root") not in (None, "."):
+        relative_path(value["php_root"], "php_root")
+    if value.get("requirements") is not None:
+        relative_path(value["requirements"], "requirements")
+    for package in value.setdefault("packages", []):
+        if not isinstance(package, str) or not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*(:[a-z0-9]+)?", package):
+            raise bad(f"{package!r} is not the name of a package.")
+    for service in value.setdefault("services", []):
+        if not isinstance(service, dict) or not re.fullmatch(r"[a-z][a-z0-9_-]*", str(service.get("name"))):
+            raise bad(f"{service!r} is not a service.")
+    for hook in value.setdefault("update_fetch", []):
+        _hook(hook)
+    health = value.setdefault("health_check", "/")
+    if not isinstance(health, str) or not re.fullmatch(r"/[!-~]*", health):
+        raise bad(f"health_check {health!r} is not a path like /health.")
+    whole_number(value.setdefault("health_timeout", 30), "health_timeout", 1, 3600)
+    whole_number(value.setdefault("processes", 2), "processes", 1, 256)
+    whole_number(value.setdefault("threads", 8), "threads", 1, 512)
+    whole_number(value.setdefault("request_timeout", 60), "request_timeout", 1, 86400)
+    whole_number(value.setdefault("drain_timeout", 30), "drain_timeout", 1, 3600)
+    if value.setdefault("memory", None) is not None:
+        whole_number(value["memory"], "memory", 8 << 20, 1 << 50)
+    variables(value.setdefault("env", {}), "[env]")
+    return value
+
+
+def _hook(hook):
+    if isinstance(hook, dict) and isinstance(hook.get("fetch"), str):
+        if not re.fullmatch(r"/[!-~]*", hook["fetch"]):
+            raise bad(f"update_fetch {hook['fetch']!r} is not a path like /sync.")
+        return
+    script = hook.get("script") if isinstance(hook, dict) else None
+    if not isinstance(script, list) or not script or not all(isinstance(word, str) for word in script):
+        raise bad(f"update_fetch {hook!r} is neither a fetch nor a script.")
+    relative_path(script[0], "script of update_fetch")
+    if any("\0" in word for word in script):
+        raise bad(f"update_fetch {hook!r} has a NUL in it.")

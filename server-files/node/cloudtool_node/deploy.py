@@ -1,0 +1,291 @@
+"""A new release: staged, provided for, started beside the old one, asked for its health, switched to.
+
+Everything before the switch can fail without a visitor noticing. The switch is complete when the state is written;
+a kill at any moment before leaves the old release, and recover.py takes the rest away.
+"""
+
+import time
+
+from . import checks, front, health, hooks, lock, paths, prune, recover, slots, state, users
+from .context import Failure
+from .session import require_program
+from .stage import Manifest, stage
+from .times import now
+
+
+def deploy(ctx, payload) -> dict:
+    require_program(ctx.request)
+    order = Order(ctx.request)
+    with lock.app(ctx, order.app, "deploy"):
+        return Deployment(ctx, order, payload).run()
+
+
+class Order:
+    """The request, checked."""
+
+    def __init__(self, request: dict):
+        self.app = checks.app_name(request.get("app"))
+        self.digest = str(request.get("digest") or "")
+        self.note = request.get("note")
+        self.expect = request.get("expect")
+        self.force = bool(request.get("force"))
+        self.locations = [checks.location(value) for value in request.get("locations") or []]
+        self.settings = checks.settings(request.get("settings"))
+        self.manifest = Manifest(request.get("manifest"))
+        self.service_settings = request.get("service_settings") or {}
+        self.keep = checks.whole_number(request.get("keep", 5), "keep", 2, 1000)
+        self.slot_conf = request.get("slot_conf")
+        if not isinstance(self.slot_conf, str) or "\0" in self.slot_conf:
+            raise checks.bad("slot_conf is not a text.")
+
+
+class Deployment:
+    def __init__(self, ctx, order: Order, payload):
+        self.ctx = ctx
+        self.order = order
+        self.payload = payload
+        self.started = time.monotonic()
+
+    def run(self) -> dict:
+        ctx, order = self.ctx, self.order
+        with ctx.step("recover") as step:
+            self.state = find_state(ctx, order.app)
+            mended = recover.recover(ctx, self.state)
+            step.detail = ", ".join(mended) or None
+        self.check_expectation()
+        self.locations = united(self.state.locations, order.locations)
+        check_conflicts(self.state, order.locations)
+        if self.is_live_already():
+            return add_locations(ctx, self.state, self.locations)
+        self.release = self.state.next_release()
+        self.was_live = self.state.live
+        self.slot = self.state.idle_slot
+        try:
+            return self.build_and_switch()
+        except BaseException as error:
+            self.give_up(error)
+            raise
+
+    def build_and_switch(self) -> dict:
+        ctx, order = self.ctx, self.order
+        with ctx.step("stage") as step:
+            self.staged = stage(ctx, order.app, self.release, order.manifest, self.payload, self.state.kept)
+            step.detail = f"{self.staged.uploaded_files} new, {self.staged.linked} linked"
+        self.launch = self.provide()
+        self.launch.tell_secrets(ctx)
+        self.launch.save(order.app)
+        candidate = start_candidate(ctx, self.state, self.slot, self.launch, self.locations, order.settings)
+        with ctx.step("health") as step:
+            step.detail = str(candidate.check())
+        files_count, size = len(order.manifest.files), order.manifest.bytes
+        entry = {
+            **self.entry("kept", None),
+            "files": files_count,
+            "bytes": size,
+            "digest": order.digest,
+            "timeout": order.settings["request_timeout"],
+            "venv": self.launch.venv,
+            "services": [service["name"] for service in order.settings["services"]],
+            "platform": order.settings["platform"],
+        }
+        added = switch(ctx, self.state, self.slot, self.release, self.locations, entry)
+        drain(ctx, self.state)
+        with ctx.step("prune"):
+            prune.prune(self.state, order.keep)
+        return {
+            **answer(self.state, added),
+            "files": files_count,
+            "uploaded": {"files": self.staged.uploaded_files, "bytes": self.staged.uploaded_bytes},
+        }
+
+    def provide(self) -> slots.Launch:
+        """Packages, services and requirements of the release; an app that has none does not pay for them."""
+        ctx, order = self.ctx, self.order
+        settings = order.settings
+        variables: dict[str, str] = {}
+        secret_names: set[str] = set()
+        venv = None
+        if settings["packages"]:
+            from . import packages
+
+            with ctx.step("packages") as step:
+                installed = packages.ensure(ctx, settings["packages"])
+                step.detail = f"installed {', '.join(installed)}" if installed else None
+        if settings["services"]:
+            from . import services
+
+            with ctx.step("services"):
+                given = services.provision_all(ctx, order.app, settings, order.service_settings)
+                variables, secret_names = given.variables, given.secret_names
+        if settings.get("requirements"):
+            from . import requirements
+
+            with ctx.step("requirements"):
+                release_dir = paths.release(order.app, self.release)
+                venv = requirements.ensure(ctx, order.app, release_dir, settings["requirements"])
+        return slots.Launch(self.release, settings, order.slot_conf, variables, secret_names, venv)
+
+    def check_expectation(self) -> None:
+        expect = self.order.expect
+        if isinstance(expect, dict) and expect.get("live") != self.state.live:
+            raise Failure(
+                "changed",
+                f"{self.order.app} serves {self.state.live or 'nothing'} now, not {expect.get('live') or 'nothing'}:"
+                " somebody else has updated it.",
+                "Run the update again.",
+            )
+
+    def is_live_already(self) -> bool:
+        entry = self.state.entry(self.state.live) if self.state.live else None
+        return bool(entry and not self.order.force and self.order.digest and entry["digest"] == self.order.digest)
+
+    def entry(self, result: str, message: str | None) -> dict:
+        return {
+            "release": self.release,
+            "at": now(),
+            "by": self.ctx.by,
+            "note": self.order.note,
+            "seconds": round(time.monotonic() - self.started, 3),
+            "result": result,
+            "message": message,
+        }
+
+    def give_up(self, error: BaseException) -> None:
+        """Takes away what there is of the release and writes down why; the old one was never touched."""
+        if self.state.entry(self.release) is not None:
+            return
+        ctx = self.ctx
+        message = error.message if isinstance(error, Failure) else type(error).__name__
+        try:
+            with ctx.shielded():
+                self.state.record(self.entry("failed", ctx.redacted(message)))
+                stop_candidate(ctx, self.state, self.slot)
+                recover.recover(ctx, self.state)
+                self.state.save()
+        except (Failure, OSError) as second:
+            ctx.warning(f"Not all of the failed release could be taken away now, the next update will: {second}")
+
+
+def find_state(ctx, app: str) -> state.State:
+    """The app's state; a new app gets its user, its directories and its ports."""
+    found = state.load(app)
+    users.ensure_app_user(ctx, app)
+    if found is None:
+        with lock.node(ctx):
+            found = state.create(app)
+    return found
+
+
+def united(locations: list[str], more: list[str]) -> list[str]:
+    return list(dict.fromkeys([*locations, *more]))
+
+
+def check_conflicts(current: state.State, locations: list[str]) -> None:
+    app = current.app
+    for other in state.load_all():
+        taken = [known for known in locations if known in other.locations and known not in current.locations]
+        if other.app != app and taken:
+            raise Failure(
+                "conflict",
+                f"{taken[0]} belongs to the app {other.app}.",
+                f"cloudtool activate {taken[0]} {app} moves it, once {app} runs.",
+            )
+
+
+def start_candidate(ctx, current: state.State, slot: str, launch, locations: list[str], hooks_of=None):
+    """Starts a release in the idle slot, with its update_fetch around it when `hooks_of` has its settings."""
+    planned = current.copy()
+    planned.fields["locations"] = locations
+    entries = hooks_of["update_fetch"] if hooks_of else []
+    first_fetch = next((number for number, entry in enumerate(entries) if "fetch" in entry), len(entries))
+    slots.put_away_waking(ctx, current.app, slot)
+    slots.configure(planned, slot, launch)
+    if entries[:first_fetch]:
+        with ctx.step("hooks"):
+            for entry in entries[:first_fetch]:
+                hooks.run_script(ctx, planned, slot, launch, entry["script"])
+    with ctx.step("start"):
+        slots.put_away(ctx, current.app, slot)
+        slots.limit_memory(ctx, planned, slot, launch.settings["memory"])
+        candidate = health.Candidate(ctx, planned, slot, launch)
+        candidate.start()
+    if entries[first_fetch:]:
+        with ctx.step("hooks"):
+            for entry in entries[first_fetch:]:
+                if "fetch" in entry:
+                    hooks.fetch(ctx, candidate, entry["fetch"])
+                else:
+                    hooks.run_script(ctx, planned, slot, launch, entry["script"])
+        candidate.restart_clock()
+    return candidate
+
+
+def stop_candidate(ctx, current: state.State, slot: str) -> None:
+    """A release that nobody sees needs no draining."""
+    unit = paths.app_unit(current.app, slot)
+    slots.systemctl(ctx, "kill", "--signal=SIGKILL", unit, check=False)
+    slots.systemctl(ctx, "stop", unit, check=False)
+
+
+def switch(ctx, current: state.State, slot: str, release: str, locations: list[str], entry=None) -> list[str]:
+    """Routes the app's locations to a slot: map file, running map, state. Gives the locations that are new.
+
+    Both slots run until the state is written, so a kill between any two of the three leaves a release that serves
+    whole; the next recover makes the map again from the state.
+    """
+    with ctx.step("switch"):
+        planned = current.copy()
+        if entry:
+            planned.record(entry)
+        planned.switch(slot, release, ctx.by, locations)
+        with lock.node(ctx):
+            check_conflicts(current, locations)
+            ctx.commit()
+            try:
+                maps = front.desired([planned, *(other for other in state.load_all() if other.app != current.app)])
+                front.write_files(maps)
+                front.apply(maps)
+                planned.save()
+            except BaseException:
+                restore_front()
+                raise
+    added = [location for location in locations if location not in current.locations]
+    current.fields = planned.fields
+    return added
+
+
+def restore_front() -> None:
+    """The routes of the states as they are; what cannot be done now, the next recover does."""
+    try:
+        maps = front.desired(state.load_all())
+        front.apply(maps)
+        front.write_files(maps)
+    except (Failure, OSError):
+        pass
+
+
+def drain(ctx, current: state.State) -> None:
+    """The old release ends its requests by itself, and sleeps."""
+    if current.previous is None:
+        return
+    with ctx.step("drain"):
+        slots.sleep(ctx, current.app, current.idle_slot)
+
+
+def add_locations(ctx, current: state.State, locations: list[str]) -> dict:
+    """Nothing to build: the release is live already."""
+    added = [location for location in locations if location not in current.locations]
+    if added:
+        added = switch(ctx, current, current.live_slot, current.live, locations)
+    return {**answer(current, added), "unchanged": True, "files": 0, "uploaded": {"files": 0, "bytes": 0}}
+
+
+def answer(current: state.State, added: list[str]) -> dict:
+    return {
+        "app": current.app,
+        "release": current.live,
+        "previous": current.previous,
+        "slot": current.live_slot,
+        "locations": current.locations,
+        "added": added,
+    }

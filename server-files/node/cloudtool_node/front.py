@@ -1,0 +1,126 @@
+"""The routes of the front: what they should be (from all apps' states), in the map files, and in the running HAProxy."""
+
+import socket
+
+from . import files, paths
+from .context import Failure
+
+MAPS = (paths.ROUTES_MAP, paths.WILDCARDS_MAP)
+# HAProxy reads a command into one buffer of 16 KB.
+MAX_COMMAND = 8000
+
+
+def desired(states) -> dict[str, dict[str, str]]:
+    """The two maps: {file: {key: value}}. What somebody asked for by name wins over what follows from another location."""
+    asked: dict[str, str] = {}
+    implied: dict[str, str] = {}
+    for state in sorted(states, key=lambda state: state.claimed):
+        if state.live is None:
+            continue
+        live = _to(state, state.live, state.port(state.live_slot))
+        previous = _to(state, state.previous, state.wake_port(state.idle_slot)) if state.previous else None
+        for location in state.locations:
+            host, slash, path = location.partition("/")
+            mount = slash + path
+            asked[_key(location)] = live(mount)
+            if host.startswith("*."):
+                continue
+            # A path of a host takes part in the host's redirect, it does not make one.
+            if not mount and not host.startswith("www."):
+                implied[f"www.{host}/"] = f">{host}"
+            if previous:
+                implied[_key(f"prev.{location}")] = previous(mount)
+    routes = {**implied, **asked}
+    return {
+        paths.ROUTES_MAP: {key: value for key, value in routes.items() if not key.startswith(".")},
+        paths.WILDCARDS_MAP: {key: value for key, value in routes.items() if key.startswith(".")},
+    }
+
+
+def _key(location: str) -> str:
+    return location.removeprefix("*") + "/"
+
+
+def _to(state, release: str, port: int):
+    timeout = state.entry(release)["timeout"] * 1000
+
+    def value(mount: str) -> str:
+        return f"{port}|{mount.count('/')}|{mount}|{timeout}|{state.app}"
+
+    return value
+
+
+def write_files(maps: dict[str, dict[str, str]]) -> bool:
+    """The map files, for the next start of the front; by rename. Says whether one changed."""
+    changed = False
+    for path, routes in maps.items():
+        text = "".join(f"{key} {value}\n" for key, value in sorted(routes.items()))
+        changed |= files.write(path, text, mode=0o644)
+    return changed
+
+
+def apply(maps: dict[str, dict[str, str]]) -> int:
+    """Makes the running front route like `maps`; gives the number of entries it changed."""
+    running = show()
+    commands = []
+    for path, routes in maps.items():
+        commands += deltas(path, running[path], routes)
+    batch = ""
+    for command in commands:
+        if len(batch) + len(command) > MAX_COMMAND:
+            _changed(batch)
+            batch = ""
+        batch += ("; " if batch else "") + command
+    if batch:
+        _changed(batch)
+    return len(commands)
+
+
+def deltas(path: str, running: dict[str, str], routes: dict[str, str]) -> list[str]:
+    """Commands from what is to what should be. Nothing is taken away before what takes its place is there."""
+    commands = [f"set map {path} {key} {value}" for key, value in routes.items() if running.get(key, value) != value]
+    commands += [f"add map {path} {key} {value}" for key, value in routes.items() if key not in running]
+    commands += [f"del map {path} {key}" for key in running if key not in routes]
+    return commands
+
+
+def show() -> dict[str, dict[str, str]]:
+    """The running maps."""
+    maps: dict[str, dict[str, str]] = {}
+    for path in MAPS:
+        maps[path] = {}
+        for line in _ask(f"show map {path}").splitlines():
+            words = line.split(" ", 2)
+            if len(words) == 3:
+                maps[path][words[1]] = words[2]
+            elif line.strip():
+                raise _unusable(line)
+    return maps
+
+
+def _changed(commands: str) -> None:
+    said = _ask(commands).strip()
+    if said:
+        raise _unusable(said)
+
+
+def _ask(command: str) -> str:
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(10)
+            connection.connect(paths.FRONT_SOCKET)
+            connection.sendall(command.encode() + b"\n")
+            answer = b""
+            while data := connection.recv(65536):
+                answer += data
+    except OSError as error:
+        raise _unusable(str(error)) from error
+    return answer.decode("utf-8", "replace")
+
+
+def _unusable(why: str) -> Failure:
+    return Failure(
+        "front",
+        f"The front (HAProxy) of the node did not take the routes: {why}.",
+        "Is it running? cloudtool setup-node brings it back.",
+    )

@@ -1,0 +1,149 @@
+"""Asks a started slot whether it is well, before any visitor does."""
+
+import os
+import re
+import time
+
+from . import http1, paths, slots
+from .context import Failure
+from .state import State
+
+BODY = 500
+LOG_LINES = 30
+# An app that is still getting ready says so with these; anything else below 200 and from 400 is its final word.
+NOT_YET = {429, 502, 503, 504}
+OWN_LINE = re.compile(r"\[[^\]]*\] \[(v\d+)\] ")
+
+
+class Candidate:
+    """A slot that was started and is not live yet: watches over its processes while it is asked."""
+
+    def __init__(self, ctx, state: State, slot: str, launch: slots.Launch):
+        self.ctx = ctx
+        self.state = state
+        self.slot = slot
+        self.launch = launch
+        self.unit = paths.app_unit(state.app, slot)
+        self.port = state.port(slot)
+        self.log_file = f"{paths.logs(state.app)}/error.log"
+        self.log_start = _size(self.log_file)
+        self.began = time.time()
+        self.pid = 0
+        self.children: set[str] = set()
+        self.lost = 0
+
+    def start(self) -> None:
+        """Returns when the slot takes connections."""
+        slots.start(self.ctx, self.state, self.slot)
+        self.restart_clock()
+        self.pid = int(slots.show(self.ctx, [self.unit]).get(self.unit, {}).get("MainPID", "0"))
+        while not http1.listens(self.port):
+            self.watch()
+            if time.monotonic() > self.deadline:
+                raise self.failure("start", "Its Apache does not listen.", apache=True)
+            time.sleep(0.002)
+
+    def restart_clock(self) -> None:
+        self.deadline = time.monotonic() + self.launch.settings["health_timeout"]
+
+    def watch(self) -> None:
+        """Raises when Apache has ended, or the app keeps ending its processes."""
+        self.ctx.check_aborted()
+        if not self.pid or not http1.alive(self.pid):
+            raise self.failure("start", "Its Apache ended.", apache=True)
+        try:
+            with open(f"/proc/{self.pid}/task/{self.pid}/children") as file:
+                children = set(file.read().split())
+        except OSError:
+            return
+        self.lost += len(self.children - children)
+        self.children = children
+        if self.lost >= 2:
+            raise self.failure("health-check", "The app ended its processes while it was loaded.")
+
+    def check(self) -> int:
+        """The status of the health check, 2xx or 3xx."""
+        path = self.launch.settings["health_check"]
+        wait = 0.005
+        while True:
+            self.watch()
+            answer, why = self._ask(path)
+            if answer and 200 <= answer.status < 400:
+                return answer.status
+            if answer:
+                why = f"The health check {path} was answered with {answer.status}."
+            if (answer and answer.status not in NOT_YET) or time.monotonic() >= self.deadline:
+                raise self.failure("health-check", why, answer)
+            time.sleep(wait)
+            wait = min(wait * 2, 0.25)
+
+    def _ask(self, path: str):
+        try:
+            return http1.get(
+                self.port, path, headers(self.state), deadline=self.deadline, tick=self.watch, limit=BODY
+            ), None
+        except TimeoutError:
+            seconds = self.launch.settings["health_timeout"]
+            return None, f"The health check {path} was not answered within {seconds} s."
+        except http1.Closed:
+            return None, f"The health check {path} was not answered: the app closed the connection."
+        except OSError as error:
+            return None, f"The health check {path} was not answered: {error}."
+
+    def failure(self, code: str, why: str, answer=None, apache: bool = False) -> Failure:
+        details = {"status": None, "location": None, "body": None, "log": self.log()}
+        if answer:
+            details["status"] = answer.status
+            details["location"] = answer.headers.get("location")
+            details["body"] = answer.body[:BODY].decode("utf-8", "replace")
+        if apache:
+            details["log"] = (details["log"] + slots.journal(self.ctx, self.unit, self.began))[-LOG_LINES:]
+        return Failure(
+            code,
+            f"{self.launch.release} of {self.state.app} does not serve. {why}",
+            "What the app wrote to its log is below.",
+            details=details,
+        )
+
+    def log(self) -> list[str]:
+        """What this release wrote since the start; the live slot writes to the same file."""
+        return own_lines(self.log_file, self.log_start, self.launch.release)[-LOG_LINES:]
+
+
+def own_lines(path: str, start: int, release: str) -> list[str]:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return []
+    with open(fd, encoding="utf-8", errors="replace") as file:
+        size = os.fstat(fd).st_size
+        file.seek(max(start if start <= size else 0, size - (1 << 18)))
+        lines = file.read().splitlines()
+    found = []
+    for line in lines:
+        said_by = OWN_LINE.match(line)
+        if line.strip() and ":notice]" not in line[:80] and (said_by is None or said_by[1] == release):
+            found.append(line)
+    return found
+
+
+def headers(state: State) -> dict[str, str]:
+    """The headers the front would send with a request for the app's first location."""
+    host = state.canonical_host()
+    found = {
+        "Host": host,
+        "X-Forwarded-For": "127.0.0.1",
+        "X-Forwarded-Host": host,
+        "X-Forwarded-Proto": "http",
+        "User-Agent": "cloudtool",
+    }
+    if state.mount():
+        found["X-Cloudtool-Mount"] = state.mount()
+    return found
+
+
+def _size(path: str) -> int:
+    try:
+        return os.lstat(path).st_size
+    except OSError:
+        return 0

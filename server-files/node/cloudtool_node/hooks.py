@@ -1,0 +1,117 @@
+"""update_fetch: what an app asks to be done with a new release before anybody sees it.
+
+Scripts run as systemd units with the same user, sandbox and environment as the slot; fetches go to the new slot.
+"""
+
+import json
+import os
+import time
+
+from . import health, http1, paths, slots
+from .context import Failure
+
+SANDBOX = "# --- sandbox"
+BODY = 2000
+FETCH_TIMEOUT = 3600
+INTERPRETERS = {".py": "python3", ".php": "php", ".sh": "sh"}
+
+
+def run_script(ctx, state, slot: str, launch: slots.Launch, words: list[str]) -> None:
+    """One script of the release, with its words as they are: no shell has a part in it."""
+    release_dir = paths.release(state.app, launch.release)
+    ctx.log("hook", "script: " + " ".join(words))
+    started = time.monotonic()
+    result = ctx.run(
+        [
+            "systemd-run",
+            "--quiet",
+            "--pipe",
+            "--wait",
+            "--collect",
+            f"--unit={paths.hook_unit(state.app)}",
+            f"--working-directory={release_dir}",
+            f"--property=EnvironmentFile={paths.slot_env(state.app, slot)}",
+            *(f"--property={line}" for line in sandbox(state.app, slot)),
+            "--",
+            *command(release_dir, words, launch.settings["platform"]),
+        ],
+        check=False,
+        log="hook",
+    )
+    _write_log(state.app, f"script {json.dumps(words)}", result.stdout + result.stderr, result.returncode)
+    if result.returncode != 0:
+        raise Failure(
+            "hook",
+            f"The update_fetch script {words[0]} ended with status {result.returncode}"
+            f" after {time.monotonic() - started:.1f} s.",
+            "Its output is below; the old release keeps serving.",
+            details={"log": (result.stdout + result.stderr).splitlines()[-health.LOG_LINES :]},
+        )
+
+
+def command(release_dir: str, words: list[str], platform: str) -> list[str]:
+    """What to execute: the file itself, or the interpreter its name asks for where it is not executable."""
+    path = os.path.realpath(f"{release_dir}/{words[0]}")
+    if not path.startswith(os.path.realpath(release_dir) + "/") or not os.path.isfile(path):
+        raise Failure("hook", f"The update_fetch script {words[0]} is not a file of the release.")
+    script = f"{release_dir}/{words[0]}"
+    if os.stat(path).st_mode & 0o100:
+        return [script, *words[1:]]
+    ending = os.path.splitext(words[0])[1]
+    interpreter = INTERPRETERS.get(ending) or ("php" if platform == "php" else None)
+    if interpreter is None:
+        raise Failure(
+            "hook",
+            f"The update_fetch script {words[0]} is not executable.",
+            f"chmod +x {words[0]}, or give it a name that ends with .py, .php or .sh.",
+        )
+    return ["/usr/bin/env", interpreter, script, *words[1:]]
+
+
+def sandbox(app: str, slot: str) -> list[str]:
+    """The properties of the slot's unit that are fenced off for this in its text."""
+    with open(f"{paths.PROGRAM}/systemd/cloudtool-app-{slot}@.service") as file:
+        _, _, text = file.read().partition(SANDBOX)
+    return [line.replace("%i", app) for line in text.splitlines() if "=" in line]
+
+
+def fetch(ctx, candidate: health.Candidate, path: str) -> None:
+    """GETs a path of the new release, marked as the node's own by the app's secret."""
+    state = candidate.state
+    ctx.log("hook", f"fetch: {path}")
+    with open(paths.app_secret(state.app)) as file:
+        secret = file.read()
+    ctx.secret(secret)
+    try:
+        answer = http1.get(
+            candidate.port,
+            path,
+            {**health.headers(state), "X-Cloudtool-Update": secret},
+            deadline=time.monotonic() + FETCH_TIMEOUT,
+            tick=candidate.watch,
+            limit=1 << 20,
+        )
+    except (OSError, http1.Closed, TimeoutError) as error:
+        raise candidate.failure("hook", f"update_fetch {path} was not answered: {type(error).__name__}.") from error
+    body = answer.body.decode("utf-8", "replace")
+    _write_log(state.app, f"fetch {path}", body, answer.status)
+    for line in body[:BODY].splitlines():
+        ctx.log("hook", line)
+    if not 200 <= answer.status < 400:
+        raise candidate.failure("hook", f"update_fetch {path} was answered with {answer.status}.", answer)
+
+
+def _write_log(app: str, what: str, output: str, status: int) -> None:
+    from .times import now
+
+    text = f"[{now()}] {what}\n{output}" + ("" if output.endswith("\n") or not output else "\n")
+    text += f"[{now()}] status {status}\n"
+    # The directory is the app's: a link in the file's place must not lead this write elsewhere.
+    try:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(f"{paths.logs(app)}/hooks.log", flags, 0o640)
+    except OSError:
+        return
+    with open(fd, "w", encoding="utf-8", errors="replace") as file:
+        os.fchown(fd, os.stat(paths.logs(app)).st_uid, -1)
+        file.write(text)

@@ -1,0 +1,94 @@
+"""Locks that the kernel frees: one an app, and one of the node for what apps share (ports, routes, packages).
+
+The locked file says who holds it; whoever waits tells its client.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+
+from . import paths
+from .context import Failure
+from .times import now
+
+
+def app_file(app: str) -> str:
+    return f"{paths.LOCKS}/app-{app}"
+
+
+@contextlib.contextmanager
+def app(ctx, name: str, verb: str):
+    """Holds the app for this request; waits `lock_timeout` seconds of the request for it."""
+    with ctx.step("lock"):
+        fd = _acquire(ctx, app_file(name), ctx.request.get("lock_timeout") or 0)
+    try:
+        owner = {"owner": ctx.by, "verb": verb, "since": now()}
+        os.truncate(fd, 0)
+        os.pwrite(fd, json.dumps(owner).encode(), 0)
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.truncate(fd, 0)
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def node(ctx, timeout: float = 600):
+    """Holds what all apps share, for moments only."""
+    fd = _acquire(ctx, f"{paths.LOCKS}/node", timeout)
+    try:
+        yield
+    finally:
+        os.close(fd)
+
+
+def holder(path: str) -> dict | None:
+    """Who holds a lock, or None when it is free."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return None
+    except BlockingIOError:
+        try:
+            return json.loads(os.read(fd, 4096))
+        except ValueError:
+            return None
+    finally:
+        os.close(fd)
+
+
+def _acquire(ctx, path: str, timeout: float) -> int:
+    # A look at who holds the lock takes it for an instant, so even a timeout of 0 tries for a few milliseconds.
+    deadline = time.monotonic() + max(timeout, 0.03)
+    told = None
+    while True:
+        fd = _try(path)
+        if fd is not None:
+            return fd
+        owner = holder(path)
+        if time.monotonic() >= deadline:
+            who = f"{owner['owner']} ({owner['verb']} since {owner['since']})" if owner else "Somebody else"
+            raise Failure("busy", f"{who} is working on this app.", "Try again when that has ended.")
+        if owner and owner != told:
+            ctx.event("waiting", **{"for": "lock"}, **owner)
+            told = owner
+        ctx.check_aborted()
+        time.sleep(0.01)
+
+
+def _try(path: str) -> int | None:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Removing an app removes its lock file: a lock on a file that has no name any more locks nothing.
+        if os.stat(path).st_ino == os.fstat(fd).st_ino:
+            return fd
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(fd)
+    return None

@@ -1,0 +1,122 @@
+"""Every path of a node (docs/architecture.md, "The node's files") in one place."""
+
+PROGRAM = "/usr/local/lib/cloudtool"
+VERSION = f"{PROGRAM}/VERSION"
+SERVICES = f"{PROGRAM}/services"
+
+APPS = "/srv/cloudtool/apps"
+ETC = "/etc/cloudtool"
+FRONT = f"{ETC}/front"
+ROUTES_MAP = f"{FRONT}/routes.map"
+WILDCARDS_MAP = f"{FRONT}/wildcards.map"
+SERVICE_SETTINGS = f"{ETC}/services"
+FRONT_SOCKET = "/run/haproxy/cloudtool.sock"
+
+VAR = "/var/lib/cloudtool"
+STATES = f"{VAR}/apps"
+MANIFESTS = f"{VAR}/manifests"
+SECRETS = f"{VAR}/secrets"
+LOCKS = f"{VAR}/locks"
+AUDIT_LOG = f"{VAR}/audit.log"
+LOGS = "/var/log/cloudtool"
+RUN = "/run/cloudtool"
+UNITS = "/etc/systemd/system"
+UNIT_PROPERTIES = "/etc/systemd/system.control"
+LOGROTATE = "/etc/logrotate.d"
+
+
+def program_version() -> str:
+    try:
+        with open(VERSION) as file:
+            return file.read().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def app(name: str) -> str:
+    return f"{APPS}/{name}"
+
+
+def releases(name: str) -> str:
+    return f"{APPS}/{name}/releases"
+
+
+def release(name: str, release_id: str) -> str:
+    return f"{APPS}/{name}/releases/{release_id}"
+
+
+def venvs(name: str) -> str:
+    return f"{APPS}/{name}/venvs"
+
+
+def data(name: str) -> str:
+    return f"{APPS}/{name}/data"
+
+
+def config(name: str) -> str:
+    return f"{ETC}/apps/{name}"
+
+
+def slot_conf(name: str, slot: str) -> str:
+    return f"{ETC}/apps/{name}/{slot}.conf"
+
+
+def slot_env(name: str, slot: str) -> str:
+    return f"{ETC}/apps/{name}/{slot}.env"
+
+
+def app_secret(name: str) -> str:
+    return f"{ETC}/apps/{name}/secret"
+
+
+def state(name: str) -> str:
+    return f"{STATES}/{name}.json"
+
+
+def manifests(name: str) -> str:
+    return f"{MANIFESTS}/{name}"
+
+
+def manifest(name: str, release_id: str) -> str:
+    return f"{MANIFESTS}/{name}/{release_id}.json"
+
+
+def secrets(name: str) -> str:
+    return f"{SECRETS}/{name}"
+
+
+def service_secrets(name: str, service: str) -> str:
+    return f"{SECRETS}/{name}/{service}"
+
+
+def launches(name: str) -> str:
+    return f"{SECRETS}/{name}/.releases"
+
+
+def launch(name: str, release_id: str) -> str:
+    """What it takes to start a release: settings, configuration, the services' variables. It holds secrets."""
+    return f"{SECRETS}/{name}/.releases/{release_id}.json"
+
+
+def logs(name: str) -> str:
+    return f"{LOGS}/{name}"
+
+
+def logrotate(name: str) -> str:
+    return f"{LOGROTATE}/cloudtool-{name}"
+
+
+def app_unit(name: str, slot: str) -> str:
+    return f"cloudtool-app-{slot}@{name}.service"
+
+
+def wake_socket(name: str, slot: str) -> str:
+    return f"cloudtool-wake-{slot}@{name}.socket"
+
+
+def wake_service(name: str, slot: str) -> str:
+    return f"cloudtool-wake-{slot}@{name}.service"
+
+
+def hook_unit(name: str) -> str:
+    return f"cloudtool-hook-{name}.service"

@@ -1,0 +1,37 @@
+"""Takes away old releases: all but the live one, the previous one, and the newest few."""
+
+from . import files, paths
+from .state import State
+
+
+def prune(state: State, keep: int) -> list[tuple[str, int]]:
+    """Gives (path, bytes) of what was removed. The state forgets a release before its files go: a kill between leaves
+    files that recover removes."""
+    gone = beyond(state, keep)
+    for release in gone:
+        state.entry(release)["result"] = "pruned"
+    if gone:
+        state.save()
+    removed = []
+    for release in gone:
+        path = paths.release(state.app, release)
+        removed.append((path, files.remove_tree(path)))
+        files.remove(paths.manifest(state.app, release))
+        files.remove(paths.launch(state.app, release))
+    for path in unused_venvs(state):
+        removed.append((path, files.remove_tree(path)))
+    return removed
+
+
+def beyond(state: State, keep: int) -> list[str]:
+    """The releases to remove, oldest first."""
+    serving = [release for release in (state.live, state.previous) if release]
+    others = [release for release in reversed(state.kept) if release not in serving]
+    kept = others[: max(0, keep - len(serving))]
+    return [release for release in state.kept if release not in serving and release not in kept]
+
+
+def unused_venvs(state: State) -> list[str]:
+    used = {entry.get("venv") for entry in state.releases if entry["result"] == "kept"}
+    present = [f"{paths.venvs(state.app)}/{name}" for name in files.names(paths.venvs(state.app))]
+    return [path for path in present if path not in used]

@@ -1,0 +1,51 @@
+"""What is on the node: its apps, and how they are."""
+
+import fnmatch
+
+from . import paths, probe, slots, state
+
+
+def query(ctx, _payload) -> dict:
+    patterns = [str(pattern).lower() for pattern in ctx.request.get("filter") or []]
+    wanted = [found for found in state.load_all() if matches(found, patterns)]
+    units = [paths.app_unit(found.app, found.live_slot) for found in wanted if found.live_slot]
+    shown = slots.show(ctx, units) if units else {}
+    apps = [describe(found, shown) for found in wanted]
+    return {"apps": apps, "node": probe.node()}
+
+
+def matches(found: state.State, patterns: list[str]) -> bool:
+    names = [found.app, *found.locations, *(location.partition("/")[0] for location in found.locations)]
+    return not patterns or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns for name in names)
+
+
+def describe(found: state.State, shown: dict) -> dict:
+    entry = found.entry(found.live) if found.live else None
+    unit = shown.get(paths.app_unit(found.app, found.live_slot), {}) if found.live_slot else {}
+    return {
+        "app": found.app,
+        "live": found.live,
+        "previous": found.previous,
+        "slot": found.live_slot,
+        "state": running_state(unit),
+        "platform": entry["platform"] if entry else None,
+        "locations": found.locations,
+        "services": entry["services"] if entry else [],
+        "memory_mb": memory_mb(unit),
+        "since": found.fields["since"],
+        "by": found.fields["by"],
+        "releases": len(found.kept),
+    }
+
+
+def running_state(unit: dict) -> str:
+    active = unit.get("ActiveState")
+    if active == "active":
+        return "running"
+    return "failed" if active == "failed" or unit.get("SubState") == "auto-restart" else "stopped"
+
+
+def memory_mb(unit: dict) -> float | None:
+    """systemd says `[not set]` or the largest number there is when it does not know."""
+    value = unit.get("MemoryCurrent", "")
+    return round(int(value) / (1 << 20), 1) if value.isdigit() and int(value) < 1 << 60 else None

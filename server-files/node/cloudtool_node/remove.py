@@ -1,0 +1,77 @@
+"""Takes an app off the node. What its services keep for it stays, unless the data is to go too."""
+
+import os
+
+from . import activate, checks, files, lock, paths, slots, state, users
+from .context import Failure
+from .state import SLOTS
+
+
+def remove(ctx, _payload) -> dict:
+    app = checks.app_name(ctx.request.get("app"))
+    with_data = bool(ctx.request.get("with_data"))
+    with lock.app(ctx, app, "remove"):
+        current = state.load(app)
+        if current is None and not has_data(app):
+            raise Failure("not-found", f"The node has no app {app}.", "cloudtool query lists the apps.")
+        names = services_of(app, current)
+        platform = platform_of(current)
+        ctx.commit()
+        removed = []
+        if current is not None:
+            with ctx.step("switch"), lock.node(ctx):
+                current.set_locations([])
+                activate.route(current)
+                current.save()
+            with ctx.step("stop"):
+                stop(ctx, app)
+        if with_data and names:
+            from . import services
+
+            with ctx.step("services"):
+                removed = services.remove(ctx, app, names, platform)
+        with ctx.step("files"):
+            remove_files(ctx, app, with_data)
+        return {"app": app, "kept": [name for name in names if name not in removed], "removed": removed}
+
+
+def services_of(app: str, current: state.State | None) -> list[str]:
+    """Every service that ever kept something for the app."""
+    names = {name for name in files.names(paths.secrets(app)) if not name.startswith(".")}
+    for entry in current.releases if current else []:
+        names.update(entry.get("services") or [])
+    return sorted(names)
+
+
+def platform_of(current: state.State | None) -> str:
+    platforms = [entry["platform"] for entry in current.releases if entry.get("platform")] if current else []
+    return platforms[-1] if platforms else "static"
+
+
+def has_data(app: str) -> bool:
+    return any(os.path.exists(path) for path in (paths.app(app), paths.secrets(app)))
+
+
+def stop(ctx, app: str) -> None:
+    slots.systemctl(ctx, "stop", *slots.all_units(app), paths.hook_unit(app), check=False)
+    slots.systemctl(ctx, "reset-failed", *slots.all_units(app), check=False)
+
+
+def remove_files(ctx, app: str, with_data: bool) -> None:
+    """The state goes last but for the data: whatever kills this, a second `remove` finds the app and goes on."""
+    for path in (paths.releases(app), paths.venvs(app), paths.manifests(app), paths.launches(app), paths.logs(app)):
+        files.remove_tree(path)
+    for slot in SLOTS:
+        files.remove_tree(f"{paths.UNITS}/{paths.wake_socket(app, slot)}.d")
+        files.remove_tree(f"{paths.UNIT_PROPERTIES}/{paths.app_unit(app, slot)}.d")
+        files.remove(paths.slot_conf(app, slot))
+        files.remove(paths.slot_env(app, slot))
+    files.remove(paths.logrotate(app))
+    if with_data:
+        files.remove_tree(paths.app(app))
+        files.remove_tree(paths.secrets(app))
+        files.remove_tree(paths.config(app))
+        users.remove_app_user(ctx, app)
+    files.remove(paths.state(app))
+    files.fsync_directory(paths.STATES)
+    files.remove(lock.app_file(app))

@@ -1,0 +1,69 @@
+"""Back to a release that is still here: started in the idle slot with the configuration it had, asked for its health,
+switched to. Hooks do not run: they belong to what is new."""
+
+import os
+
+from . import checks, lock, recover, slots, state
+from .context import Failure
+from .deploy import answer, drain, start_candidate, stop_candidate, switch
+
+
+def rollback(ctx, _payload) -> dict:
+    app = checks.app_name(ctx.request.get("app"))
+    to = ctx.request.get("to")
+    with lock.app(ctx, app, "rollback"):
+        current = existing(app)
+        with ctx.step("recover") as step:
+            step.detail = ", ".join(recover.recover(ctx, current)) or None
+        to = checks.release_id(to) if to is not None else previous(current)
+        serve(ctx, current, to, current.locations)
+        return answer(current, [])
+
+
+def existing(app: str) -> state.State:
+    current = state.load(app)
+    if current is None:
+        raise Failure("not-found", f"The node has no app {app}.", "cloudtool query lists the apps.")
+    return current
+
+
+def previous(current: state.State) -> str:
+    if current.previous is None:
+        raise Failure("not-found", f"{current.app} has no previous release.", f"cloudtool releases {current.app}")
+    return current.previous
+
+
+def serve(ctx, current: state.State, release: str, locations: list[str]) -> list[str]:
+    """Makes `release` the live one; gives the locations that are new. Nothing to do when it is."""
+    if release == current.live:
+        if locations == current.locations:
+            return []
+        return switch(ctx, current, current.live_slot, release, locations)
+    launch = slots.load_launch(current.app, release)
+    if release not in current.kept or launch is None:
+        kept = ", ".join(current.kept) or "none"
+        raise Failure("not-found", f"{release} of {current.app} is not on the node; kept are: {kept}.")
+    launch.tell_secrets(ctx)
+    if launch.venv and not os.path.isdir(launch.venv):
+        raise Failure("requirements", f"The virtual environment of {release} is gone.", "Update the app instead.")
+    slot = current.idle_slot
+    try:
+        candidate = start_candidate(ctx, current, slot, launch, locations)
+        with ctx.step("health") as step:
+            step.detail = str(candidate.check())
+        added = switch(ctx, current, slot, release, locations)
+    except BaseException:
+        if current.live != release:
+            give_up(ctx, current, slot)
+        raise
+    drain(ctx, current)
+    return added
+
+
+def give_up(ctx, current: state.State, slot: str) -> None:
+    try:
+        with ctx.shielded():
+            stop_candidate(ctx, current, slot)
+            recover.recover(ctx, current)
+    except (Failure, OSError) as second:
+        ctx.warning(f"Not all could be put back now, the next update will: {second}")

@@ -1,0 +1,289 @@
+"""The services of an app: folders under services/ that say what they need and have scripts that do it.
+
+This module knows no service by name. What a folder may hold is in docs/architecture.md, "A service is a folder".
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pwd
+import re
+import secrets as random
+import shutil
+
+from . import converge, packages, paths, users
+from .context import Failure
+
+NAME = re.compile(r"[a-z][a-z0-9_-]*")
+VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+INSTALLED = f"{paths.VAR}/services"
+# What the scripts read: the defaults of service.ini and, over them, what the admin has set.
+EFFECTIVE = f"{paths.RUN}/services"
+NODE_SECRETS = f"{paths.SECRETS}/_node"
+
+
+@dataclasses.dataclass(frozen=True)
+class Service:
+    name: str
+    folder: str
+    requires: tuple[str, ...]
+    packages: dict[str, list[str]]  # by platform; "" is for all
+    data: str | None
+    settings: dict[str, str]
+    variables: tuple[str, ...]
+    secrets: frozenset[str]
+
+
+@dataclasses.dataclass
+class Provisioned:
+    variables: dict[str, str] = dataclasses.field(default_factory=dict)
+    secret_names: set[str] = dataclasses.field(default_factory=set)
+
+
+def provision_all(ctx, app: str, settings: dict, service_settings: dict) -> Provisioned:
+    """Everything the app asks for is there when this returns; gives back the variables for its environment."""
+    values = {asked["name"]: asked.get("value") or "" for asked in settings["services"]}
+    wanted = in_order(list(values))
+    platform = settings["platform"]
+    effective = {service.name: settle(ctx, service, service_settings.get(service.name) or {}) for service in wanted}
+    names = [name for service in wanted for key in ("", platform) for name in service.packages.get(key, ())]
+    with converge.umask(0o022):
+        packages.ensure(ctx, names)
+        result = Provisioned()
+        for service in wanted:
+            install(ctx, service, effective[service.name])
+            environment = app_environment(ctx, service, app, platform, values.get(service.name, ""), result.variables)
+            add(result, service, provision(ctx, service, app, environment))
+            run_script(ctx, service, "check", f"does not work for {app}", {**environment, **result.variables})
+    return result
+
+
+def remove(ctx, app: str, names: list[str], platform: str) -> list[str]:
+    """Destroys what the services keep for the app; gives back which those were."""
+    known = [name for name in names if os.path.exists(f"{paths.SERVICES}/{name}/service.ini")]
+    for name in sorted(set(names) - set(known)):
+        ctx.warning(f"This node has no service {name} any more; what it kept for {app} stays.")
+    removed = []
+    with converge.umask(0o022):
+        for service in reversed(in_order(known)):
+            settle(ctx, service, {})
+            environment = app_environment(ctx, service, app, platform, "", {})
+            run_script(ctx, service, "remove", f"could not remove the data of {app}", environment)
+            if service.data:
+                shutil.rmtree(f"{paths.data(app)}/{service.data}", ignore_errors=True)
+            shutil.rmtree(paths.service_secrets(app, service.name), ignore_errors=True)
+            removed.append(service.name)
+    return removed
+
+
+def installed() -> list[str]:
+    """The services that some app of this node has had."""
+    try:
+        found = os.listdir(INSTALLED)
+    except FileNotFoundError:
+        return []
+    return sorted(name.removesuffix(".installed") for name in found if name.endswith(".installed"))
+
+
+def available() -> list[str]:
+    return sorted(name for name in os.listdir(paths.SERVICES) if os.path.exists(f"{paths.SERVICES}/{name}/service.ini"))
+
+
+def in_order(names: list[str]) -> list[Service]:
+    """The services and what they require, each once, a required one before the one that requires it."""
+    order = {}
+
+    def visit(name, chain):
+        if name in chain:
+            raise Failure("service", f"The services {' -> '.join([*chain, name])} require each other.")
+        if name not in order:
+            service = load(name)
+            for required in service.requires:
+                visit(required, (*chain, name))
+            order[name] = service
+
+    for name in sorted(names):
+        visit(name, ())
+    return list(order.values())
+
+
+def load(name: str) -> Service:
+    import configparser
+
+    folder = f"{paths.SERVICES}/{name}"
+    parser = configparser.ConfigParser(interpolation=None, inline_comment_prefixes=(";",))
+    parser.optionxform = str
+    try:
+        if not NAME.fullmatch(name):
+            raise FileNotFoundError
+        with open(f"{folder}/service.ini", encoding="utf-8") as file:
+            parser.read_file(file)
+    except FileNotFoundError:
+        raise Failure("service", f"There is no service {name!r}.", f"Services are: {', '.join(available())}.") from None
+    except configparser.Error as problem:
+        raise Failure("service", f"{folder}/service.ini: {problem.message}") from None
+    about = dict(parser["service"]) if parser.has_section("service") else {}
+    by_platform = {
+        key.partition(".")[2]: value.split() for key, value in about.items() if key.partition(".")[0] == "packages"
+    }
+    data = about.get("data") or None
+    if data and not NAME.fullmatch(data):
+        raise Failure("service", f"{folder}/service.ini: data = {data!r} is not the name of a directory.")
+    hidden = parser.get("secrets", "names", fallback="")
+    return Service(
+        name=name,
+        folder=folder,
+        requires=tuple(about.get("requires", "").replace(",", " ").split()),
+        packages=by_platform,
+        data=data,
+        settings=dict(parser["settings"]) if parser.has_section("settings") else {},
+        variables=tuple(parser["variables"]) if parser.has_section("variables") else (),
+        secrets=frozenset(hidden.replace(",", " ").split()),
+    )
+
+
+def settle(ctx, service: Service, given: dict) -> dict[str, str]:
+    """What the admin sets now goes over what was set before, and that over the defaults."""
+    unknown = sorted(set(given) - set(service.settings))
+    if unknown:
+        allowed = ", ".join(service.settings) or "none"
+        raise Failure("service", f"The service {service.name} has no setting {unknown[0]!r}.", f"It has: {allowed}.")
+    path = f"{paths.SERVICE_SETTINGS}/{service.name}.json"
+    before = json.loads(converge.read(path) or b"{}")
+    set_here = {key: value for key, value in before.items() if key in service.settings}
+    set_here |= {key: str(value) for key, value in given.items()}
+    if set_here != before:
+        os.makedirs(paths.SERVICE_SETTINGS, mode=0o700, exist_ok=True)
+        converge.put(path, json.dumps(set_here, indent=1) + "\n", 0o600)
+    effective = service.settings | set_here
+    os.makedirs(paths.RUN, mode=0o755, exist_ok=True)
+    converge.directory(EFFECTIVE, 0o700)
+    converge.put(f"{EFFECTIVE}/{service.name}.json", json.dumps(effective) + "\n", 0o600)
+    for name in service.secrets & effective.keys():
+        ctx.secret(effective[name])
+    return effective
+
+
+def install(ctx, service: Service, effective: dict) -> None:
+    """Once a node, and again when the folder or the settings have changed."""
+    marker = f"{INSTALLED}/{service.name}.installed"
+    wanted = (fingerprint(service, effective) + "\n").encode()
+    if converge.read(marker) == wanted:
+        return
+    with converge.flock(ctx, f"{paths.LOCKS}/service-{service.name}"):
+        if converge.read(marker) == wanted:
+            return
+        run_script(ctx, service, "install", "could not be installed", environment_of(ctx, service), log=True)
+        os.makedirs(INSTALLED, mode=0o755, exist_ok=True)
+        converge.put(marker, wanted)
+
+
+def fingerprint(service: Service, effective: dict) -> str:
+    digest = hashlib.sha256(json.dumps(effective, sort_keys=True).encode())
+    for name in sorted(os.listdir(service.folder)):
+        content = converge.read(f"{service.folder}/{name}") if os.path.isfile(f"{service.folder}/{name}") else b""
+        digest.update(f"\n{name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
+
+
+def provision(ctx, service: Service, app: str, environment: dict[str, str]) -> dict[str, str]:
+    if service.data:
+        owner = pwd.getpwnam(users.name(app))
+        converge.directory(f"{paths.data(app)}/{service.data}", 0o750, owner.pw_uid, owner.pw_gid)
+    told = run_script(ctx, service, "provision", f"could not be provisioned for {app}", environment)
+    variables = parse_variables(service, told)
+    for name in service.secrets & variables.keys():
+        ctx.secret(variables[name])
+    return variables
+
+
+def parse_variables(service: Service, told: str) -> dict[str, str]:
+    """The NAME=value lines of `provision`. What is wrong is never quoted: it may be a secret."""
+    variables = {}
+    for number, line in enumerate(told.splitlines(), 1):
+        name, equals, value = line.partition("=")
+        where = f"services/{service.name}/provision printed, in line {number},"
+        if not equals or not VARIABLE.fullmatch(name):
+            raise Failure("service", f"{where} something that is not NAME=value.")
+        if name not in service.variables:
+            raise Failure("service", f"{where} the variable {name}, which is not in [variables] of its service.ini.")
+        if any(ord(character) < 32 or ord(character) == 127 for character in value):
+            raise Failure("service", f"{where} a value of {name} with a control character in it.")
+        variables[name] = value
+    return variables
+
+
+def add(result: Provisioned, service: Service, variables: dict[str, str]) -> None:
+    for name, value in variables.items():
+        if result.variables.get(name, value) != value:
+            raise Failure(
+                "service",
+                f"The service {service.name} gives the variable {name}, which another service of the app has set.",
+                "Ask for one of the two in app.ini.",
+            )
+    result.variables |= variables
+    result.secret_names |= service.secrets & variables.keys()
+
+
+def environment_of(ctx, service: Service) -> dict[str, str]:
+    """What the scripts of a service see that is not of an app."""
+    return {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": "/root",
+        "LANG": "C.UTF-8",
+        "CLOUDTOOL_SERVICE": service.name,
+        "CLOUDTOOL_SERVICE_SETTINGS": f"{EFFECTIVE}/{service.name}.json",
+        "CLOUDTOOL_SERVICE_NODE_SECRETS": secrets_directory(ctx, NODE_SECRETS, service.name),
+    }
+
+
+def app_environment(ctx, service, app, platform, value, variables) -> dict[str, str]:
+    return {
+        **environment_of(ctx, service),
+        "CLOUDTOOL_APP": app,
+        "CLOUDTOOL_APP_USER": users.name(app),
+        "CLOUDTOOL_APP_DATA": paths.data(app),
+        "CLOUDTOOL_PLATFORM": platform,
+        "CLOUDTOOL_SERVICE_VALUE": value,
+        "CLOUDTOOL_SERVICE_SECRETS": secrets_directory(ctx, paths.secrets(app), service.name),
+        **variables,
+    }
+
+
+def secrets_directory(ctx, parent: str, service: str) -> str:
+    """A directory that only root reads, with a password that is made once."""
+    path = f"{parent}/{service}"
+    if not os.path.isdir(path):
+        for directory in (paths.SECRETS, parent, path):
+            converge.directory(directory, 0o700)
+    password = converge.read(f"{path}/password")
+    if not password:
+        password = f"{random.token_hex(24)}\n".encode()
+        converge.put(f"{path}/password", password, 0o600)
+    ctx.secret(password.decode().strip())
+    return path
+
+
+def run_script(ctx, service: Service, name: str, failed: str, environment: dict[str, str], log: bool = False) -> str:
+    """Runs a script of the service, if it has it; gives back what it printed."""
+    path = f"{service.folder}/{name}"
+    if not os.path.exists(path):
+        return ""
+    if not os.access(path, os.X_OK):
+        # The client's archive need not know modes.
+        os.chmod(path, 0o755)
+    done = ctx.run([path], env=environment, cwd="/", check=False, log=service.name if log else None, code="service")
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    if done.returncode:
+        reason = lines[0] if lines else f"{name} ended with status {done.returncode}"
+        raise Failure(
+            "service",
+            f"The service {service.name} {failed}: {reason}",
+            f"Its script is {path} on the node.",
+            details={"service": service.name, "script": name, "log": lines[-30:]},
+        )
+    if not log:
+        for line in lines:
+            ctx.log(service.name, line)
+    return done.stdout

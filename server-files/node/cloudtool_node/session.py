@@ -1,0 +1,233 @@
+"""The protocol: one request a line on standard input, events on standard output, until standard input ends."""
+
+import errno
+import importlib
+import json
+import os
+import select
+import sys
+import threading
+
+from . import audit, paths
+from .context import Context, Failure, Writer
+
+# Where each verb is, and whether it changes the node. Imported when it is asked for: a probe loads nothing of a deploy.
+VERBS = {
+    "activate": ("activate", True),
+    "clean": ("clean", True),
+    "deactivate": ("activate", True),
+    "deploy": ("deploy", True),
+    "logs": ("logs", False),
+    "probe": ("probe", False),
+    "query": ("query", False),
+    "releases": ("releases", False),
+    "remove": ("remove", True),
+    "rollback": ("rollback", True),
+    "setup": ("setup", True),
+    "version": ("probe", False),
+}
+HAS_PAYLOAD = {"deploy"}
+MAX_LINE = 256 << 20
+
+
+def main() -> int:
+    os.umask(0o022)
+    if sys.argv[1:] == ["boot"]:
+        from . import boot
+
+        return boot.boot()
+    out = Writer()
+    source = Input(0)
+    while (line := source.line()) is not None:
+        if line.strip():
+            answer(line, source, out)
+    return 0
+
+
+class Input:
+    """Standard input: lines, and after some of them a payload in chunks."""
+
+    def __init__(self, fd: int):
+        self.fd = fd
+        self.buffer = bytearray()
+
+    def line(self) -> bytes | None:
+        searched = 0
+        while (end := self.buffer.find(b"\n", searched)) < 0:
+            searched = len(self.buffer)
+            if searched > MAX_LINE or not self._fill():
+                return None
+        line = bytes(self.buffer[:end])
+        del self.buffer[: end + 1]
+        return line
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes; nothing at the end."""
+        if not self.buffer:
+            return os.read(self.fd, min(size, 1 << 20))
+        data = bytes(self.buffer[:size])
+        del self.buffer[:size]
+        return data
+
+    def _fill(self) -> bool:
+        data = os.read(self.fd, 1 << 16)
+        self.buffer += data
+        return bool(data)
+
+
+class Payload:
+    """The bytes after a request: chunks with their length before them, the last one empty."""
+
+    def __init__(self, source: Input | None):
+        self.source = source
+        self.left = 0
+        self.ended = source is None
+
+    def read(self, size: int) -> bytes:
+        if self.left == 0 and not self.ended:
+            self.left = int.from_bytes(self._exactly(4), "big")
+            self.ended = self.left == 0
+        if self.ended:
+            return b""
+        data = self.source.read(min(size, self.left))
+        if not data:
+            raise Failure("aborted", "The connection ended in the middle of the upload.")
+        self.left -= len(data)
+        return data
+
+    def drain(self) -> None:
+        """What nobody wanted, so that the next request is found."""
+        try:
+            while self.read(1 << 20):
+                pass
+        except Failure:
+            self.ended = True
+
+    def _exactly(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            more = self.source.read(size - len(data))
+            if not more:
+                self.ended = True
+                raise Failure("aborted", "The connection ended in the middle of the upload.")
+            data += more
+        return data
+
+
+class Watcher:
+    """Notices while a request runs that the other end of standard input is gone. It reads nothing: what the client has
+    sent ahead stays there."""
+
+    def __init__(self, ctx: Context, fd: int):
+        self.ctx = ctx
+        self.fd = fd
+        self.stop = os.eventfd(0, os.EFD_CLOEXEC)
+        self.thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        os.eventfd_write(self.stop, 1)
+        self.thread.join()
+        os.close(self.stop)
+
+    def _watch(self):
+        poll = select.poll()
+        poll.register(self.fd, select.POLLHUP | select.POLLRDHUP | select.POLLERR)
+        poll.register(self.stop, select.POLLIN)
+        if all(fd != self.stop for fd, _ in poll.poll()):
+            self.ctx.abort()
+
+
+def answer(line: bytes, source: Input, out: Writer) -> None:
+    try:
+        request = json.loads(line)
+        verb = request["verb"]
+        module, changing = VERBS[verb]
+    except (ValueError, KeyError, TypeError):
+        out.write(error_event(Failure("bad-request", "The node program does not understand this request."), None))
+        return
+    ctx = Context(request, out)
+    payload = Payload(source if verb in HAS_PAYLOAD else None)
+    result = None
+    try:
+        if changing:
+            with Watcher(ctx, source.fd):
+                result = perform(ctx, module, verb, payload)
+        else:
+            result = perform(ctx, module, verb, payload)
+        ctx.event("result", **result)
+    except BaseException as error:
+        failure = as_failure(error, ctx)
+        event = error_event(failure, serving(request))
+        out.write(ctx.redacted(event))
+        outcome = failure.code
+        if not isinstance(error, Exception):
+            raise
+    else:
+        outcome = "ok"
+    finally:
+        payload.drain()
+        ctx.close()
+    if changing:
+        audit.record(ctx, outcome, (result or {}).get("release"))
+
+
+def perform(ctx, module, verb, payload) -> dict:
+    if os.geteuid() != 0:
+        raise Failure("setup", "The node program must run as root.", "Log in as root, or as a user with sudo.")
+    return getattr(importlib.import_module(f"cloudtool_node.{module}"), verb)(ctx, payload)
+
+
+def as_failure(error: BaseException, ctx: Context) -> Failure:
+    if isinstance(error, Failure):
+        if error.step is None:
+            error.step = ctx.current_step
+        return error
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Failure("disk", "The node's disk is full.", "Free some space: cloudtool clean-node.", ctx.current_step)
+    import traceback
+
+    told = ctx.redacted(traceback.format_exc())
+    try:
+        sys.stderr.write(told)
+    except OSError:
+        pass
+    message = ctx.redacted(f"The node program failed: {type(error).__name__}: {error}")
+    return Failure("internal", message, "This is a bug of cloudtool; the node goes on as it was.", ctx.current_step)
+
+
+def error_event(failure: Failure, live: str | None) -> dict:
+    return {
+        "event": "error",
+        "code": failure.code,
+        "message": failure.message,
+        "hint": failure.hint,
+        "step": failure.step,
+        "serving": live,
+        "details": failure.details,
+    }
+
+
+def serving(request: dict) -> str | None:
+    """The release that serves the app of a request, as well as it can be told while something is broken."""
+    from . import checks, state
+
+    try:
+        found = state.load(checks.app_name(request.get("app")))
+        return found.live if found else None
+    except (Failure, OSError, ValueError, KeyError):
+        return None
+
+
+def require_program(request: dict) -> None:
+    """A client deploys and sets up only with the program it carries: what they say to each other must fit."""
+    installed = paths.program_version()
+    if request.get("program") != installed:
+        raise Failure(
+            "program",
+            f"The node has version {installed or 'unknown'} of the node program, not {request.get('program')}.",
+            "Run cloudtool setup-node.",
+        )

@@ -1,0 +1,161 @@
+"""The two slots of an app: their files, their units, starting, stopping, sleeping."""
+
+import json
+import os
+import time
+
+from . import checks, files, paths, users
+from .context import Failure
+from .state import SLOTS
+
+
+class Launch:
+    """What it takes to start a release, kept with it: its settings, configuration, and the services' variables."""
+
+    def __init__(self, release: str, settings: dict, slot_conf: str, variables: dict, secret_names, venv: str | None):
+        self.release = release
+        self.settings = settings
+        self.slot_conf = slot_conf
+        self.variables = variables
+        self.secret_names = set(secret_names)
+        self.venv = venv
+
+    def save(self, app: str) -> None:
+        fields = {**vars(self), "secret_names": sorted(self.secret_names)}
+        files.write(paths.launch(app, self.release), json.dumps(fields), durable=True)
+
+    def tell_secrets(self, ctx) -> None:
+        for name in self.secret_names:
+            ctx.secret(self.variables.get(name, ""))
+
+
+def load_launch(app: str, release: str) -> Launch | None:
+    text = files.read(paths.launch(app, release))
+    return None if text is None else Launch(**json.loads(text))
+
+
+def environment(state, slot: str, launch: Launch) -> dict[str, str]:
+    """Everything an app's process sees, and what its Apache reads."""
+    app, settings = state.app, launch.settings
+    release_dir = paths.release(app, launch.release)
+    runner = settings.get("runner") or {}
+    path = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+    own = {
+        "CLOUDTOOL_APP_NAME": app,
+        "CLOUDTOOL_RELEASE": launch.release,
+        "CLOUDTOOL_NODE": os.uname().nodename,
+        "CLOUDTOOL_CANONICAL_HOSTNAME": state.canonical_host(),
+        "CLOUDTOOL_LOGS": paths.logs(app),
+        "CLOUDTOOL_SECRET_FILE": paths.app_secret(app),
+        "CLOUDTOOL_RUNNER": runner.get("file") or "",
+        "CLOUDTOOL_RUNNER_OBJECT": runner.get("object") or "",
+        "CLOUDTOOL_RUNNER_KIND": runner.get("kind") or "",
+        "CLOUDTOOL_PORT": str(state.port(slot)),
+        "CLOUDTOOL_SLOT": slot,
+        "CLOUDTOOL_RELEASE_DIR": release_dir,
+        "CLOUDTOOL_RUN_DIR": f"{paths.RUN}/{slot}-{app}",
+        "CLOUDTOOL_VENV": launch.venv or "",
+        "CLOUDTOOL_WORKERS": str(settings["processes"] * settings["threads"]),
+        "TEMP": "/tmp",
+        "HOME": paths.data(app),
+        "PATH": f"{launch.venv}/bin:{path}" if launch.venv else path,
+        "PYTHONPATH": f"{release_dir}/lib/python:{release_dir}",
+    }
+    if launch.venv:
+        own["VIRTUAL_ENV"] = launch.venv
+    return {"LANG": "C.UTF-8", **launch.variables, **settings["env"], **own}
+
+
+def environment_file(values: dict[str, str]) -> str:
+    """As systemd reads it: in double quotes a backslash makes these four literal, and newlines stand for themselves."""
+    lines = []
+    for name, value in checks.variables(values, "the environment").items():
+        for character in '\\"$`':
+            value = value.replace(character, "\\" + character)
+        lines.append(f'{name}="{value}"\n')
+    return "".join(lines)
+
+
+def configure(state, slot: str, launch: Launch) -> None:
+    """The slot's two files."""
+    app = state.app
+    files.write(paths.slot_env(app, slot), environment_file(environment(state, slot, launch)))
+    files.write(paths.slot_conf(app, slot), launch.slot_conf, mode=0o640, gid=users.gid(app))
+
+
+def configure_waking(state) -> None:
+    """The drop-ins that say on which ports the slots are woken; the sockets' units cannot be loaded without."""
+    for slot in SLOTS:
+        dropin = f"{paths.UNITS}/{paths.wake_socket(state.app, slot)}.d"
+        if not os.path.isdir(dropin):
+            os.mkdir(dropin, 0o755)
+        files.write(f"{dropin}/port.conf", f"[Socket]\nListenStream=127.0.0.1:{state.wake_port(slot)}\n", mode=0o644)
+
+
+def limit_memory(ctx, state, slot: str, memory: int | None) -> None:
+    """The memory limit, by a property of the unit: needs no daemon-reload. Untouched where there never was one."""
+    unit = paths.app_unit(state.app, slot)
+    if memory is None and not os.path.exists(f"{paths.UNIT_PROPERTIES}/{unit}.d"):
+        return
+    limit = "infinity" if memory is None else str(memory)
+    systemctl(ctx, "set-property", unit, f"MemoryMax={limit}", f"MemorySwapMax={'infinity' if memory is None else 0}")
+
+
+def all_units(app: str) -> list[str]:
+    return [
+        unit
+        for slot in SLOTS
+        for unit in (paths.app_unit(app, slot), paths.wake_socket(app, slot), paths.wake_service(app, slot))
+    ]
+
+
+def show(ctx, units: list[str]) -> dict[str, dict[str, str]]:
+    """What systemd knows of units, in one call."""
+    wanted = "Id,ActiveState,SubState,MainPID,NRestarts,MemoryCurrent,ActiveEnterTimestampMonotonic"
+    text = ctx.run(["systemctl", "show", f"--property={wanted}", "--", *units]).stdout
+    found = {}
+    for block in text.strip().split("\n\n"):
+        fields = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        if "Id" in fields:
+            found[fields["Id"]] = fields
+    return found
+
+
+def start(ctx, state, slot: str) -> None:
+    unit = paths.app_unit(state.app, slot)
+    began = time.time()
+    systemctl(ctx, "reset-failed", unit, check=False)
+    result = systemctl(ctx, "start", unit, check=False)
+    if result.returncode != 0:
+        raise Failure(
+            "start",
+            f"The {slot} slot of {state.app} could not be started.",
+            "The lines below are what systemd and Apache say.",
+            details={"log": journal(ctx, unit, began)},
+        )
+
+
+def put_away_waking(ctx, app: str, slot: str) -> None:
+    """From now on nothing but a start starts the slot; one that was awake begins to drain."""
+    systemctl(ctx, "stop", "--no-block", paths.wake_socket(app, slot), paths.wake_service(app, slot))
+
+
+def put_away(ctx, app: str, slot: str) -> None:
+    """Waits for the end of whatever ran in a slot; a drain may take its time."""
+    systemctl(ctx, "stop", paths.wake_socket(app, slot), paths.wake_service(app, slot), paths.app_unit(app, slot))
+
+
+def sleep(ctx, app: str, slot: str) -> None:
+    """Lets a slot drain and end, then be woken by whoever asks for it."""
+    systemctl(ctx, "stop", "--no-block", paths.app_unit(app, slot))
+    systemctl(ctx, "start", "--no-block", paths.wake_socket(app, slot))
+
+
+def journal(ctx, unit: str, since: float) -> list[str]:
+    """What systemd and Apache itself said of a unit since a time (in seconds of the epoch)."""
+    text = ctx.run(["journalctl", "-q", "-o", "cat", f"--since=@{since:.6f}", "-u", unit], check=False).stdout
+    return text.splitlines()
+
+
+def systemctl(ctx, *words: str, check: bool = True):
+    return ctx.run(["systemctl", *words], check=check)

@@ -1,0 +1,143 @@
+"""The state of an app: one JSON file, the only truth about its releases, slots and locations.
+
+`live` says which slot serves; `slots` which release each slot is for: the one that is not live holds the previous
+release. What HAProxy and systemd do follows from this and can always be made again from it (recover.py).
+"""
+
+import json
+import time
+
+from . import files, paths
+from .times import now
+
+SLOTS = ("blue", "green")
+FIRST_PORT = 20000
+HISTORY = 50
+
+
+class State:
+    def __init__(self, fields: dict):
+        self.fields = fields
+
+    @property
+    def app(self) -> str:
+        return self.fields["app"]
+
+    @property
+    def live_slot(self) -> str | None:
+        return self.fields["live"]
+
+    @property
+    def idle_slot(self) -> str:
+        return "green" if self.live_slot == "blue" else "blue"
+
+    @property
+    def live(self) -> str | None:
+        """The release that serves."""
+        return self.fields["slots"][self.live_slot] if self.live_slot else None
+
+    @property
+    def previous(self) -> str | None:
+        return self.fields["slots"][self.idle_slot] if self.live_slot else None
+
+    @property
+    def locations(self) -> list[str]:
+        return self.fields["locations"]
+
+    @property
+    def releases(self) -> list[dict]:
+        """Oldest first."""
+        return self.fields["releases"]
+
+    @property
+    def kept(self) -> list[str]:
+        """The releases whose files are here, oldest first."""
+        return [entry["release"] for entry in self.releases if entry["result"] == "kept"]
+
+    def entry(self, release: str) -> dict | None:
+        return next((entry for entry in self.releases if entry["release"] == release), None)
+
+    def result(self, entry: dict) -> str:
+        """What the world calls a release: live, previous, kept, failed or pruned."""
+        if entry["result"] != "kept":
+            return entry["result"]
+        return {self.live: "live", self.previous: "previous"}.get(entry["release"], "kept")
+
+    def next_release(self) -> str:
+        return f"v{self.fields['next']}"
+
+    def record(self, entry: dict) -> None:
+        """A new release, or one that failed; its number is never used again."""
+        gone = [known for known in self.releases if known["result"] != "kept"]
+        forgotten = gone[: max(0, len(self.releases) + 1 - HISTORY)]
+        self.fields["releases"] = [known for known in self.releases if known not in forgotten] + [entry]
+        self.fields["next"] = int(entry["release"][1:]) + 1
+
+    def switch(self, slot: str, release: str, by: str, locations: list[str]) -> None:
+        self.fields["live"] = slot
+        self.fields["slots"][slot] = release
+        self.fields["since"] = now()
+        self.fields["by"] = by
+        self.set_locations(locations)
+
+    @property
+    def claimed(self) -> int:
+        """When the app last asked for a location; of two apps that have the same one, the newer claim counts."""
+        return self.fields["claimed"]
+
+    def set_locations(self, locations: list[str], claim: bool = True) -> None:
+        if claim and locations != self.locations:
+            self.fields["claimed"] = time.time_ns()
+        self.fields["locations"] = locations
+
+    def port(self, slot: str) -> int:
+        return FIRST_PORT + 4 * self.fields["index"] + SLOTS.index(slot)
+
+    def wake_port(self, slot: str) -> int:
+        return self.port(slot) + 2
+
+    def canonical_host(self) -> str:
+        """The host an app calls itself by: its first location's, without the star of a wildcard."""
+        return self.locations[0].partition("/")[0].removeprefix("*.") if self.locations else "localhost"
+
+    def mount(self) -> str:
+        _, slash, path = (self.locations[0] if self.locations else "").partition("/")
+        return slash + path
+
+    def copy(self) -> "State":
+        return State(json.loads(json.dumps(self.fields)))
+
+    def save(self) -> None:
+        files.write(paths.state(self.app), json.dumps(self.fields, indent=1) + "\n", durable=True)
+
+
+def load(app: str) -> State | None:
+    text = files.read(paths.state(app))
+    return None if text is None else State(json.loads(text))
+
+
+def load_all() -> list[State]:
+    names = [name.removesuffix(".json") for name in files.names(paths.STATES) if name.endswith(".json")]
+    return [state for state in map(load, names) if state is not None]
+
+
+def create(app: str) -> State:
+    """A state for a new app with the smallest free index. The caller holds the node's lock."""
+    taken = {state.fields["index"] for state in load_all()}
+    index = next(number for number in range(len(taken) + 1) if number not in taken)
+    state = State(
+        {
+            "app": app,
+            "index": index,
+            "next": 1,
+            "live": None,
+            "slots": {"blue": None, "green": None},
+            "since": None,
+            "by": None,
+            "locations": [],
+            "claimed": 0,
+            "releases": [],
+        }
+    )
+    state.save()
+    return state

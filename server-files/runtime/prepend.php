@@ -1,0 +1,24 @@
+<?php
+// Before every PHP script: the mount where PHP looks for it, the update flag, nothing of the front's own headers.
+(static function (): void {
+    $mount = $_SERVER['HTTP_X_CLOUDTOOL_MOUNT'] ?? '';
+    if ($mount !== '') {
+        foreach (['SCRIPT_NAME', 'PHP_SELF', 'REQUEST_URI', 'DOCUMENT_URI'] as $name) {
+            if (isset($_SERVER[$name])) {
+                $_SERVER[$name] = $mount . $_SERVER[$name];
+            }
+        }
+    }
+    $update = $_SERVER['HTTP_X_CLOUDTOOL_UPDATE'] ?? '';
+    if ($update !== '' && hash_equals((string) file_get_contents((string) getenv('CLOUDTOOL_SECRET_FILE')), $update)) {
+        $_SERVER['cloudtool.update'] = true;
+    }
+    unset($_SERVER['HTTP_X_CLOUDTOOL_MOUNT'], $_SERVER['HTTP_X_CLOUDTOOL_UPDATE']);
+    // Where the runner got a request that names no script, its own name is what an app builds its links from.
+    $root = (string) getenv('CLOUDTOOL_RELEASE_DIR');
+    $runner = (string) getenv('CLOUDTOOL_RUNNER');
+    if ($runner !== '' && ($_SERVER['SCRIPT_FILENAME'] ?? '') === "$root/$runner") {
+        $_SERVER['SCRIPT_NAME'] = $_SERVER['PHP_SELF'] = $mount . '/' . basename($runner);
+    }
+    chdir(dirname((string) ($_SERVER['SCRIPT_FILENAME'] ?? "$root/.")));
+})();

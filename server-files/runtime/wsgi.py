@@ -1,0 +1,85 @@
+"""The WSGI script of every Python app: finds the app by the slot's environment and loads it, once a process.
+
+A failure to load is the app's: it goes to the error log as it is, and the visitor gets a plain 500 without a word of
+the environment.
+"""
+
+import hmac
+import importlib
+import importlib.util
+import os
+import site
+import sys
+
+
+def set_up_path(release):
+    """lib/python, lib/pythonX.Y/site-packages, the virtual environment and the release, before the system's packages."""
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    first = [f"{release}/lib/python", release, os.path.dirname(f"{release}/{os.environ['CLOUDTOOL_RUNNER']}")]
+    packages = [f"{release}/lib/{version}/site-packages"]
+    if os.environ.get("CLOUDTOOL_VENV"):
+        packages.append(f"{os.environ['CLOUDTOOL_VENV']}/lib/{version}/site-packages")
+    system = [entry for entry in sys.path if entry not in first]
+    sys.path[:] = [entry for entry in dict.fromkeys(first) if os.path.isdir(entry)]
+    for directory in packages:
+        if os.path.isdir(directory):
+            site.addsitedir(directory)
+    sys.path += [entry for entry in system if entry not in sys.path]
+
+
+def load():
+    release = os.environ["CLOUDTOOL_RELEASE_DIR"]
+    os.chdir(release)
+    set_up_path(release)
+    runner = f"{release}/{os.environ['CLOUDTOOL_RUNNER']}"
+    name = os.environ.get("CLOUDTOOL_RUNNER_OBJECT") or ""
+    if os.environ.get("CLOUDTOOL_RUNNER_KIND") == "paste":
+        from paste.deploy import loadapp
+
+        return loadapp(f"config:{runner}", name=name or "main")
+    found = load_module(runner)
+    for part in (name or "application").split("."):
+        found = getattr(found, part)
+    if not callable(found):
+        raise TypeError(f"{name or 'application'} in {os.environ['CLOUDTOOL_RUNNER']} is not callable")
+    return found
+
+
+def load_module(path):
+    """The runner as the module that an `import` of it elsewhere in the app gives too, where names allow it."""
+    name = os.path.splitext(os.path.basename(path))[0]
+    if name.isidentifier() and name not in sys.modules:
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.origin and os.path.realpath(spec.origin) == os.path.realpath(path):
+            return importlib.import_module(name)
+    name = f"cloudtool_runner_{name}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def with_location(app):
+    """Puts the mount where WSGI wants it, and says which requests are the node's own (update_fetch)."""
+    with open(os.environ["CLOUDTOOL_SECRET_FILE"]) as file:
+        secret = file.read()
+
+    def application(environ, start_response):
+        mount = environ.pop("HTTP_X_CLOUDTOOL_MOUNT", None)
+        if mount:
+            environ["SCRIPT_NAME"] = mount + environ.get("SCRIPT_NAME", "")
+            environ["REQUEST_URI"] = mount + environ.get("REQUEST_URI", "")
+        update = environ.pop("HTTP_X_CLOUDTOOL_UPDATE", None)
+        if update and hmac.compare_digest(update, secret):
+            environ["cloudtool.update"] = True
+        return app(environ, start_response)
+
+    return application
+
+
+application = with_location(load())

@@ -1,0 +1,211 @@
+//! Writes contents as one gzip-compressed tar stream whose members are named by their SHA-256.
+//!
+//! What compresses goes into gzip members of a fast level, what does not (pictures, archives) into stored ones: the stream is
+//! bound by the disk and the hash, not by a compressor that gains nothing. Memory is constant whatever the files are.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use sha2::{Digest, Sha256};
+
+use super::error::Error;
+use super::manifest::FileEntry;
+use super::stored_gz::StoredGz;
+use super::tree::open_same;
+
+const BUFFER: usize = 256 << 10;
+/// As much of a file decides whether it is compressed.
+const SAMPLE: usize = 64 << 10;
+/// A smaller file goes along with whatever is being written.
+const SMALL: u64 = 4 << 10;
+const BLOCK: usize = 512;
+/// Files that are compressed already.
+const DENSE: [&str; 34] = [
+    "7z", "aac", "apk", "avif", "br", "bz2", "docx", "flac", "gif", "gz", "heic", "jar", "jpeg", "jpg", "lz4", "m4a",
+    "m4v", "mkv", "mov", "mp3", "mp4", "ogg", "opus", "png", "tgz", "webm", "webp", "whl", "woff", "woff2", "xlsx",
+    "xz", "zip", "zst",
+];
+
+/// What was written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sent {
+    pub files: u64,
+    /// Bytes of content, before compression.
+    pub bytes: u64,
+}
+
+/// Writes the contents of `files` (one file a content, as [`super::changes::to_send`] gives them) from the app's directory to `out`.
+/// `progress` is told the bytes of content done so far. The caller flushes `out`.
+///
+/// Errors: [`Error::Changed`] and [`Error::Gone`] when a file is not what the manifest says any more: the stream is broken
+/// off then and must not be used. [`Error::Send`] when `out` fails.
+pub fn write<W: Write>(
+    root: &Path,
+    files: &[&FileEntry],
+    out: W,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Sent, Error> {
+    // Files of a kind next to each other, so that few gzip members are begun.
+    let mut files = files.to_vec();
+    files.sort_by_key(|file| is_dense_name(&file.path));
+    let mut stream = Stream::new(out);
+    let mut buffer = vec![0; BUFFER];
+    let mut sent = Sent::default();
+    for file in files {
+        let mut content = Content::open(root, file)?;
+        let first = content.read(&mut buffer)?;
+        stream.choose(file, &buffer[..first])?;
+        stream.write(&header(file))?;
+        let mut read = first;
+        while read > 0 {
+            stream.write(&buffer[..read])?;
+            sent.bytes += read as u64;
+            progress(sent.bytes);
+            read = content.read(&mut buffer)?;
+        }
+        content.check()?;
+        stream.write(&[0; BLOCK][..padding(file.size)])?;
+        sent.files += 1;
+    }
+    stream.write(&[0; 2 * BLOCK])?;
+    stream.finish()?;
+    Ok(sent)
+}
+
+fn header(file: &FileEntry) -> [u8; BLOCK] {
+    let mut header = tar::Header::new_ustar();
+    header.set_entry_type(tar::EntryType::Regular);
+    header.set_mode(0o644);
+    header.set_size(file.size);
+    // 64 hex digits always fit into the 100 bytes of a name.
+    header.as_mut_bytes()[..file.sha256.len().min(100)]
+        .copy_from_slice(&file.sha256.as_bytes()[..file.sha256.len().min(100)]);
+    header.set_cksum();
+    *header.as_bytes()
+}
+
+fn padding(size: u64) -> usize {
+    ((BLOCK as u64 - size % BLOCK as u64) % BLOCK as u64) as usize
+}
+
+/// A file that is held to what the manifest says of it.
+struct Content<'a> {
+    entry: &'a FileEntry,
+    file: File,
+    hasher: Sha256,
+    left: u64,
+}
+
+impl<'a> Content<'a> {
+    fn open(root: &Path, entry: &'a FileEntry) -> Result<Self, Error> {
+        let path = root.join(&entry.path);
+        let failed = |source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound => Error::Gone { path: entry.path.clone() },
+            _ => Error::Read { path: entry.path.clone(), source },
+        };
+        let seen = path.symlink_metadata().map_err(failed)?;
+        if !seen.is_file() || seen.len() != entry.size {
+            return Err(Error::Changed { path: entry.path.clone() });
+        }
+        let file = open_same(&path, &seen).map_err(failed)?;
+        Ok(Content { entry, file, hasher: Sha256::new(), left: entry.size })
+    }
+
+    /// Fills the buffer as far as the file goes; 0 at its end.
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
+        let want = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        self.file.read_exact(&mut buffer[..want]).map_err(|source| match source.kind() {
+            io::ErrorKind::UnexpectedEof => Error::Changed { path: self.entry.path.clone() },
+            _ => Error::Read { path: self.entry.path.clone(), source },
+        })?;
+        self.hasher.update(&buffer[..want]);
+        self.left -= want as u64;
+        Ok(want)
+    }
+
+    fn check(self) -> Result<(), Error> {
+        if hex::encode(self.hasher.finalize()) == self.entry.sha256 {
+            Ok(())
+        } else {
+            Err(Error::Changed { path: self.entry.path.clone() })
+        }
+    }
+}
+
+/// Gzip members one after the other.
+struct Stream<W: Write> {
+    /// None only while the member is exchanged.
+    member: Option<Member<BufWriter<W>>>,
+}
+
+enum Member<W: Write> {
+    Compressed(GzEncoder<W>),
+    Stored(StoredGz<W>),
+}
+
+impl<W: Write> Stream<W> {
+    fn new(out: W) -> Self {
+        let out = BufWriter::with_capacity(BUFFER, out);
+        Stream { member: Some(Member::Compressed(GzEncoder::new(out, Compression::fast()))) }
+    }
+
+    /// Begins another gzip member when the next file is of the other kind. `start` is how the file begins.
+    fn choose(&mut self, file: &FileEntry, start: &[u8]) -> Result<(), Error> {
+        if file.size <= SMALL {
+            return Ok(());
+        }
+        let dense = is_dense_name(&file.path) || !compresses(&start[..start.len().min(SAMPLE)]);
+        if dense != matches!(self.member, Some(Member::Stored(_))) {
+            let out = self.end()?;
+            self.member = Some(if dense {
+                Member::Stored(StoredGz::begin(out).map_err(Error::Send)?)
+            } else {
+                Member::Compressed(GzEncoder::new(out, Compression::fast()))
+            });
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let written = match &mut self.member {
+            Some(Member::Compressed(member)) => member.write_all(bytes),
+            Some(Member::Stored(member)) => member.write_all(bytes),
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        };
+        written.map_err(Error::Send)
+    }
+
+    fn end(&mut self) -> Result<BufWriter<W>, Error> {
+        let ended = match self.member.take() {
+            Some(Member::Compressed(member)) => member.finish(),
+            Some(Member::Stored(member)) => member.finish(),
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        };
+        ended.map_err(Error::Send)
+    }
+
+    fn finish(mut self) -> Result<(), Error> {
+        self.end()?.flush().map_err(Error::Send)
+    }
+}
+
+fn is_dense_name(path: &str) -> bool {
+    let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
+    DENSE.contains(&extension.as_str())
+}
+
+/// Whether a fast compressor takes off more than a tenth.
+fn compresses(sample: &[u8]) -> bool {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(sample.len()), Compression::fast());
+    match encoder.write_all(sample).and_then(|()| encoder.finish()) {
+        Ok(compressed) => compressed.len() < sample.len() / 10 * 9,
+        Err(_) => false,
+    }
+}
+
+#[cfg(test)]
+#[path = "payload_tests.rs"]
+mod tests;

@@ -1,0 +1,278 @@
+//! What commands share: the user's configuration, the inventory, providers, and how to get to a node.
+
+use std::cell::OnceCell;
+
+use serde_json::Value;
+
+use super::{Globals, NodeChoice};
+use crate::config::{ProviderConfig, UserConfig, user};
+use crate::deploy::{Installed, Probe, Remote};
+use crate::error::{Failure, Kind};
+use crate::inventory::{Inventory, KnownHosts, NewEvent, NodeRecord};
+use crate::names::{AppName, Location};
+use crate::node::{Destination, Event, HostKeys, UnknownKey};
+use crate::providers::{Provider, hosts::Hosts, local::Local};
+use crate::ui::{Steps, Ui};
+
+/// Opened once a run, lazily: `--help` and `init` work with a broken configuration.
+pub(super) struct Context {
+    pub(super) ui: Ui,
+    globals: Globals,
+    config: OnceCell<UserConfig>,
+}
+
+impl Context {
+    pub(super) fn new(ui: Ui, globals: Globals) -> Self {
+        Context { ui, globals, config: OnceCell::new() }
+    }
+
+    pub(super) fn config(&self) -> Result<&UserConfig, Failure> {
+        if let Some(config) = self.config.get() {
+            return Ok(config);
+        }
+        let config = user::load(self.globals.config.as_deref())?;
+        Ok(self.config.get_or_init(|| config))
+    }
+
+    pub(super) fn inventory(&self) -> Result<Inventory, Failure> {
+        let (inventory, damaged) = Inventory::open()?;
+        if let Some(damaged) = damaged {
+            self.ui.warn(&damaged.to_string());
+        }
+        Ok(inventory)
+    }
+
+    /// `user@host` of the person at this machine, for locks and the audit log.
+    pub(super) fn by(&self) -> String {
+        let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "unknown".to_owned());
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        format!("{user}@{}", host.trim())
+    }
+
+    /// The provider section that was asked for.
+    pub(super) fn provider_config(&self) -> Result<ProviderConfig, Failure> {
+        let config = self.config()?;
+        let wanted = self.globals.provider.as_deref();
+        if let Some(section) = config.provider(wanted) {
+            return Ok(section.clone());
+        }
+        let wanted = wanted.unwrap_or("default");
+        if DRIVERS.contains(&wanted) {
+            return Ok(ProviderConfig { name: wanted.to_owned(), provider: wanted.to_owned(), ..ProviderConfig::default() });
+        }
+        let known: Vec<&str> = config.providers.keys().map(String::as_str).chain(DRIVERS).collect();
+        Err(Failure::new(Kind::Usage, format!("there is no provider {wanted:?}"))
+            .hint(format!("choose one of {}, or add a section [provider:{wanted}]", known.join(", "))))
+    }
+
+    pub(super) fn provider(&self) -> Result<(ProviderConfig, Box<dyn Provider>), Failure> {
+        let section = self.provider_config()?;
+        let provider = self.driver(&section)?;
+        Ok((section, provider))
+    }
+
+    /// Every provider that is configured, by driver only once.
+    pub(super) fn providers(&self) -> Result<Vec<Box<dyn Provider>>, Failure> {
+        if self.globals.provider.is_some() {
+            return Ok(vec![self.provider()?.1]);
+        }
+        let mut sections: Vec<ProviderConfig> = self.config()?.providers.values().cloned().collect();
+        sections.sort_by(|a, b| a.provider.cmp(&b.provider));
+        sections.dedup_by(|a, b| a.provider == b.provider && a.endpoint == b.endpoint && a.region == b.region);
+        let mut providers = sections.iter().map(|section| self.driver(section)).collect::<Result<Vec<_>, _>>()?;
+        if !sections.iter().any(|section| section.provider == "ssh") {
+            providers.push(Box::new(Hosts::new(self.inventory()?.nodes()?)));
+        }
+        Ok(providers)
+    }
+
+    fn driver(&self, section: &ProviderConfig) -> Result<Box<dyn Provider>, Failure> {
+        match section.provider.as_str() {
+            "local" => Ok(Box::new(Local::new())),
+            "ssh" => Ok(Box::new(Hosts::new(self.inventory()?.nodes()?))),
+            other => Err(Failure::new(
+                Kind::Usage,
+                format!("[provider:{}] names the provider {other:?}, which this version does not have", section.name),
+            )
+            .hint(format!("providers are {}", DRIVERS.join(", ")))),
+        }
+    }
+
+    /// The node that was named, or that is known to serve one of the locations or the app, or the default one, or the only one.
+    pub(super) fn node(&self, choice: &NodeChoice, app: Option<&AppName>, locations: &[Location]) -> Result<NodeRecord, Failure> {
+        let inventory = self.inventory()?;
+        if let Some(name) = &choice.node {
+            return self.named(name);
+        }
+        for location in locations {
+            if let Some(node) = inventory.node_for_location(location)? {
+                return Ok(node);
+            }
+        }
+        if let Some(app) = app
+            && let Some(node) = inventory.node_for_app(app)?
+        {
+            return Ok(node);
+        }
+        let configured = self.config()?.defaults.node.as_ref().map(ToString::to_string);
+        if let Some(name) = inventory.default_node()?.or(configured) {
+            return self.named(&name);
+        }
+        match inventory.nodes()?.as_slice() {
+            [only] => Ok(only.clone()),
+            [] => Err(Failure::new(Kind::Usage, "there is no node yet")
+                .hint("make one with `cloudtool create-node NAME --setup-node`, or name a server you have with --node HOST")),
+            several => {
+                let names: Vec<&str> = several.iter().map(|node| node.name.as_str()).collect();
+                Err(Failure::new(Kind::Usage, format!("which node? there are {}", names.join(", ")))
+                    .hint("say --node NODE, or set one with `cloudtool default-node NODE`"))
+            }
+        }
+    }
+
+    /// The node of that name; a name nobody knows is a host to reach by SSH.
+    pub(super) fn named(&self, name: &str) -> Result<NodeRecord, Failure> {
+        if let Some(node) = self.inventory()?.find_node(name)? {
+            return Ok(node);
+        }
+        let bare = name.rsplit_once('@').map_or(name, |(_, host)| host);
+        if bare.is_empty() || bare.starts_with('-') || !bare.chars().all(|c| c.is_ascii_alphanumeric() || ".-_:[]".contains(c)) {
+            return Err(Failure::new(Kind::Usage, format!("{name:?} is neither a known node nor a host name"))
+                .hint("cloudtool list-nodes shows the nodes"));
+        }
+        Ok(NodeRecord {
+            provider: "ssh".to_owned(),
+            id: bare.to_owned(),
+            name: bare.to_owned(),
+            address: Some(name.to_owned()),
+            ..NodeRecord::default()
+        })
+    }
+
+    /// How to get there.
+    pub(super) fn destination(&self, node: &NodeRecord) -> Destination {
+        let address = node.address.as_deref().unwrap_or(&node.name);
+        let port = (node.port != 22).then_some(node.port);
+        Destination::resolve(&node.name, address, port, node.user.as_deref(), node.identity.as_deref())
+    }
+
+    /// Connects with the strict host key check, asking a person about an unknown key.
+    pub(super) fn with_host_keys<T>(&self, work: impl FnOnce(&HostKeys) -> Result<T, Failure>) -> Result<T, Failure> {
+        let ui = &self.ui;
+        let ask = |key: &UnknownKey| {
+            ui.say(format!("The host key of {} ({}) is not known:\n  {}", key.node, key.host, key.fingerprint));
+            // --yes answers questions about our own doing, not about who is at the other end.
+            ui.confirm_strictly("Is this the key of that server?").unwrap_or(false)
+        };
+        let own = KnownHosts::open()?.path().to_owned();
+        work(&HostKeys { own, ask: ui.is_interactive().then_some(&ask) })
+    }
+
+    pub(super) fn connect(&self, node: &NodeRecord) -> Result<Remote, Failure> {
+        let destination = self.destination(node);
+        self.with_host_keys(|keys| Ok(Remote::open(&destination, keys, &self.by())?))
+    }
+
+    /// Connects to a server that may not have the node program yet.
+    pub(super) fn connect_installing(&self, node: &NodeRecord) -> Result<(Remote, Installed), Failure> {
+        let destination = self.destination(node);
+        self.with_host_keys(|keys| Ok(Remote::install(&destination, keys, &self.by())?))
+    }
+
+    /// Sends a request, shows its steps, and returns its result.
+    pub(super) fn call(&self, remote: &mut Remote, request: Value) -> Result<Value, Failure> {
+        let mut steps = self.ui.steps();
+        let answer = remote.call(request, &mut |event| show(&mut steps, event));
+        answer.map_err(crate::node::Error::into_failure)
+    }
+
+    /// Asks a node for its facts.
+    pub(super) fn probe(&self, remote: &mut Remote, request: Value) -> Result<Probe, Failure> {
+        let answer = remote.call(request, &mut |_| {}).map_err(crate::node::Error::into_failure)?;
+        Ok(Probe::parse(remote.node(), answer)?)
+    }
+
+    /// Sends a request that changes the node, and writes it down as an event.
+    pub(super) fn call_recorded(&self, remote: &mut Remote, verb: &str, app: Option<&AppName>, request: Value) -> Result<Value, Failure> {
+        let answer = self.call(remote, request);
+        let (result, detail) = match &answer {
+            Ok(answer) => ("done", answer["release"].as_str().map(str::to_owned)),
+            Err(failure) => ("failed", Some(failure.message.clone())),
+        };
+        self.record(verb, Some(remote.node()), app, result, detail.as_deref());
+        answer
+    }
+
+    /// Remembers which locations lead to which app of a node, from the answer of an unfiltered `query`.
+    pub(super) fn learn(&self, node: &NodeRecord, answer: &Value) -> Result<(), Failure> {
+        let mut known = Vec::new();
+        for app in answer["apps"].as_array().into_iter().flatten() {
+            let Some(Ok(name)) = app["app"].as_str().map(str::parse::<AppName>) else { continue };
+            known.extend(locations(app).into_iter().map(|location| (location, name.clone())));
+        }
+        let mut inventory = self.inventory()?;
+        self.know(&inventory, node)?;
+        Ok(inventory.learn_locations(&node.provider, &node.id, &known)?)
+    }
+
+    /// Asks a node for its locations and remembers them.
+    pub(super) fn refresh_locations(&self, node: &NodeRecord, remote: &mut Remote) -> Result<(), Failure> {
+        let answer = self.call(remote, serde_json::json!({"verb": "query", "filter": []}))?;
+        self.learn(node, &answer)
+    }
+
+    /// Remembers the locations of one app, from the answer of a `deploy`.
+    pub(super) fn remember_locations(&self, node: &NodeRecord, app: &AppName, answer: &Value) -> Result<(), Failure> {
+        let mut inventory = self.inventory()?;
+        self.know(&inventory, node)?;
+        Ok(inventory.learn_app(&node.provider, &node.id, app, &locations(answer))?)
+    }
+
+    fn know(&self, inventory: &Inventory, node: &NodeRecord) -> Result<(), Failure> {
+        if inventory.get_node(&node.provider, &node.id)?.is_none() {
+            inventory.upsert_node(node)?;
+        }
+        Ok(())
+    }
+
+    /// Writes an event down; a failure to do so is no failure of what was done.
+    pub(super) fn record(&self, verb: &str, node: Option<&str>, app: Option<&AppName>, result: &str, detail: Option<&str>) {
+        let by = self.by();
+        let event = NewEvent { by: &by, verb, node, app: app.map(AppName::as_str), result, detail };
+        let written = self.inventory().and_then(|inventory| Ok(inventory.record_event(&event)?));
+        if let Err(failure) = written {
+            self.ui.warn(&format!("the event was not recorded: {failure}"));
+        }
+    }
+}
+
+/// The `locations` of an answer.
+fn locations(answer: &Value) -> Vec<Location> {
+    let texts = answer["locations"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    texts.filter_map(|text| text.parse().ok()).collect()
+}
+
+/// The providers of this version.
+const DRIVERS: [&str; 2] = ["local", "ssh"];
+
+/// Shows an event of a node.
+pub(super) fn show(steps: &mut Steps, event: Event) {
+    match event {
+        Event::Step { step, state, seconds, detail } => {
+            if state == "start" {
+                steps.start(&step);
+            } else {
+                steps.done_in(&step, Event::took(seconds), detail.as_deref().unwrap_or_default());
+            }
+        }
+        Event::Log { source, line } => steps.log(&source, &line),
+        Event::Warning { message } => steps.warn(&message),
+        Event::Waiting { what, owner, verb, since } => {
+            let owner = owner.unwrap_or_else(|| "somebody".to_owned());
+            let verb = verb.unwrap_or_else(|| "something".to_owned());
+            let since = since.map(|since| format!(" since {since}")).unwrap_or_default();
+            steps.waiting(&format!("waiting for the {what}: {owner} is at {verb}{since}"));
+        }
+        Event::Line { line, .. } => steps.waiting(&line),
+    }
+}

@@ -1,0 +1,253 @@
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::context::{Context, show};
+use super::{NodeChoice, setup_node};
+use crate::app::payload;
+use crate::config::AppConfig;
+use crate::deploy::{Action, Plan, Probe, Remote, Source};
+use crate::error::{Failure, Kind};
+use crate::inventory::NodeRecord;
+use crate::names::{AppName, Location};
+use crate::node::Program;
+use crate::ui::{Steps, Ui};
+
+/// How many releases stay on the node when the configuration says nothing.
+const KEEP: u32 = 5;
+
+/// Deploy an app
+///
+/// Sends what changed, provisions the services of app.ini, starts the new release beside the old one, and switches when it is healthy. Whatever
+/// fails before that leaves the old release serving.
+#[derive(Debug, Args)]
+pub(super) struct Update {
+    /// The app's directory
+    dir: PathBuf,
+    /// Where the app is reached: HOST, HOST/PATH or *.DOMAIN; may be given several times
+    #[arg(short = 'H', long = "host", value_name = "LOCATION")]
+    hosts: Vec<Location>,
+    #[command(flatten)]
+    node: NodeChoice,
+    /// Another name than app.ini's app_name
+    #[arg(long)]
+    name: Option<AppName>,
+    /// Only show what would be done
+    #[arg(long)]
+    plan: bool,
+    /// With --plan: exit with 3 when there is something to do
+    #[arg(long, requires = "plan")]
+    exit_code: bool,
+    /// Make a new release even when nothing changed
+    #[arg(short, long)]
+    force: bool,
+    /// Say how long each step took, and the number of round trips
+    #[arg(long)]
+    timings: bool,
+    /// A word about this release, for `releases`
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    note: String,
+    /// How many seconds to wait when somebody else is at it
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    lock_timeout: u32,
+}
+
+pub(super) fn run(context: &Context, args: Update) -> Result<(), Failure> {
+    let start = Instant::now();
+    let config = Source::config(&args.dir, args.name.as_ref())?;
+    for warning in &config.warnings {
+        context.ui.warn(&warning.to_string());
+    }
+    let locations = if args.hosts.is_empty() { config.locations.clone() } else { args.hosts.clone() };
+    let node = context.node(&args.node, Some(&config.name), &locations)?;
+    let mut steps = context.ui.steps();
+    let (source, mut remote) = prepare(context, &args.dir, config, &node, &mut steps)?;
+    let probe = look(context, &mut remote, &source, &locations, args.plan, &mut steps)?;
+    let locations = or_default(locations, &probe, &node, &source.config.name)?;
+    let plan = Plan::new(&source, &locations, &probe, &node.name, args.force)?;
+    if args.plan {
+        return show_plan(context, &plan, args.exit_code);
+    }
+    if plan.action == Action::Nothing {
+        drop(steps);
+        let release = plan.live.as_ref().map(ToString::to_string).unwrap_or_default();
+        context.ui.answer(&json!({"event": "result", "app": plan.app, "release": release, "unchanged": true}), |ui| {
+            ui.line(format!("{}: nothing changed, {release} serves ({:.2} s)", plan.app, start.elapsed().as_secs_f64()));
+        });
+        print_timings(&context.ui, args.timings, start, &remote);
+        return Ok(());
+    }
+    let answer = apply(context, &args, &plan, &source, &probe, &mut remote, &mut steps);
+    drop(steps);
+    let (result, detail) = match &answer {
+        Ok(answer) => ("done", answer["release"].as_str().unwrap_or_default().to_owned()),
+        Err(failure) => ("failed", failure.message.clone()),
+    };
+    context.record("update", Some(&node.name), Some(&plan.app), result, Some(&detail));
+    let answer = answer?;
+    context.remember_locations(&node, &plan.app, &answer)?;
+    report(context, &plan, &node, &answer, start);
+    print_timings(&context.ui, args.timings, start, &remote);
+    Ok(())
+}
+
+/// Reads the directory while the connection is made: both take about as long.
+fn prepare(context: &Context, dir: &Path, config: AppConfig, node: &NodeRecord, steps: &mut Steps) -> Result<(Source, Remote), Failure> {
+    steps.start("connect");
+    let (source, remote) = std::thread::scope(|scope| {
+        let scan = scope.spawn(|| Source::scan(dir, config));
+        let remote = context.connect(node);
+        let source = scan.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        (source, remote)
+    });
+    let (source, remote) = (source?, remote?);
+    steps.done(&format!("{} ({} files, {:.1} MB)", node.name, source.manifest.files.len(), source.manifest.bytes() as f64 / 1e6));
+    Ok((source, remote))
+}
+
+/// Asks the node what it has; a node program of another version is exchanged first.
+fn look(context: &Context, remote: &mut Remote, source: &Source, locations: &[Location], whole: bool, steps: &mut Steps) -> Result<Probe, Failure> {
+    let request = Probe::request(Some(&source.config.name), Some(&source.digest), locations, whole);
+    steps.start("probe");
+    let probe = context.probe(remote, request.clone())?;
+    if probe.program == Program::version() {
+        steps.done("");
+        return Ok(probe);
+    }
+    steps.done(&format!("the node has program {}, this is {}", probe.program, Program::version()));
+    steps.start("refresh");
+    remote.refresh()?;
+    setup_node::converge(context, remote)?;
+    let probe = context.probe(remote, request)?;
+    steps.done("the node program is exchanged");
+    Ok(probe)
+}
+
+/// Without a location anywhere: where the app is already; on a local node APP.localhost, else the node's own name, as toppcloud did.
+fn or_default(locations: Vec<Location>, probe: &Probe, node: &NodeRecord, app: &AppName) -> Result<Vec<Location>, Failure> {
+    let somewhere = probe.app.as_ref().is_some_and(|app| !app.locations.is_empty());
+    if !locations.is_empty() || somewhere {
+        return Ok(locations);
+    }
+    let default = if node.provider == "local" { format!("{app}.localhost").replace('_', "-") } else { node.name.clone() };
+    Ok(vec![default.parse::<Location>()?])
+}
+
+fn apply(
+    context: &Context,
+    args: &Update,
+    plan: &Plan,
+    source: &Source,
+    probe: &Probe,
+    remote: &mut Remote,
+    steps: &mut Steps,
+) -> Result<Value, Failure> {
+    let keep = context.config()?.defaults.keep.unwrap_or(KEEP);
+    let mut request = plan.request(source, &args.note, keep, &service_settings(context, source)?, args.force);
+    request["lock_timeout"] = json!(args.lock_timeout);
+    let uploads = plan.uploads(source, probe);
+    let mut local = None;
+    let steps = std::cell::RefCell::new(steps);
+    let answer = remote.call_with_payload(
+        request,
+        &mut |out| {
+            let sent = payload::write(&source.dir, &uploads, out, &mut |bytes| {
+                steps.borrow().bytes(bytes, plan.upload_bytes);
+            });
+            sent.map(|_| ()).map_err(|error| {
+                let text = error.to_string();
+                local = Some(error);
+                std::io::Error::other(text)
+            })
+        },
+        &mut |event| show(&mut steps.borrow_mut(), event),
+    );
+    match (answer, local) {
+        // A file that changed under our hands is the reason; the broken conversation only its consequence.
+        (Err(_), Some(error)) if !matches!(error, crate::app::Error::Send(_)) => Err(error.into()),
+        (answer, _) => answer.map_err(crate::node::Error::into_failure),
+    }
+}
+
+/// The user's `[service:NAME]` sections of the services this app asks for.
+fn service_settings(context: &Context, source: &Source) -> Result<Value, Failure> {
+    let mut all = Map::new();
+    for (service, settings) in &context.config()?.services {
+        if source.config.settings.services.iter().any(|used| &used.name == service) {
+            let settings: Map<String, Value> = settings.iter().map(|(key, value)| (key.clone(), json!(value.expose()))).collect();
+            all.insert(service.clone(), Value::Object(settings));
+        }
+    }
+    Ok(Value::Object(all))
+}
+
+fn report(context: &Context, plan: &Plan, node: &NodeRecord, answer: &Value, start: Instant) {
+    let ui = &context.ui;
+    ui.event(answer);
+    let release = answer["release"].as_str().unwrap_or_default();
+    ui.line(format!("{} {release} serves ({:.2} s)", plan.app, start.elapsed().as_secs_f64()));
+    for location in answer["locations"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        ui.line(format!("  {}", url(location, node)));
+    }
+}
+
+/// Where a browser on this machine finds a location.
+pub(super) fn url(location: &str, node: &NodeRecord) -> String {
+    let port = node.answer["forwarded_port"].as_u64();
+    let (host, path) = location.split_at(location.find('/').unwrap_or(location.len()));
+    match port {
+        Some(port) if host.ends_with("localhost") => format!("http://{host}:{port}{path}/"),
+        _ => format!("http://{host}{path}/"),
+    }
+}
+
+fn print_timings(ui: &Ui, wanted: bool, start: Instant, remote: &Remote) {
+    if wanted {
+        let seconds = start.elapsed().as_secs_f64();
+        let trips = remote.session().round_trips();
+        ui.event(&json!({"event": "timings", "seconds": seconds, "round_trips": trips}));
+        ui.line(format!("{seconds:.2} s in all, {trips} round trips"));
+    }
+}
+
+fn show_plan(context: &Context, plan: &Plan, exit_code: bool) -> Result<(), Failure> {
+    context.ui.answer(plan, |ui| print_plan(ui, plan));
+    if exit_code && plan.action != Action::Nothing {
+        return Err(Failure::new(Kind::PlanHasChanges, format!("{} is not up to date on {}", plan.app, plan.node)));
+    }
+    Ok(())
+}
+
+fn print_plan(ui: &Ui, plan: &Plan) {
+    let live = plan.live.as_ref().map(ToString::to_string).unwrap_or_default();
+    match plan.action {
+        Action::Nothing => return ui.line(format!("{}: nothing to do, {live} on {} is the same", plan.app, plan.node)),
+        Action::AddLocations => ui.line(format!("{}: {live} on {} gets new locations", plan.app, plan.node)),
+        Action::Release => ui.line(format!("{}: a new release on {} follows {live}", plan.app, plan.node)),
+        Action::Create => ui.line(format!("{}: the first release on {}", plan.app, plan.node)),
+    }
+    let list = |title: &str, items: &[String]| {
+        if !items.is_empty() {
+            ui.line(format!("  {title}: {}", items.join(", ")));
+        }
+    };
+    let many = |title: &str, sign: &str, files: &[String]| {
+        for file in files.iter().take(20) {
+            ui.line(format!("  {sign} {file}"));
+        }
+        if files.len() > 20 {
+            ui.line(format!("  {sign} ... and {} more {title}", files.len() - 20));
+        }
+    };
+    list("locations", &plan.new_locations.iter().map(ToString::to_string).collect::<Vec<_>>());
+    many("added", "+", &plan.files.added);
+    many("changed", "~", &plan.files.changed);
+    many("removed", "-", &plan.files.removed);
+    ui.line(format!("  upload: {} files, {:.1} MB", plan.upload_files, plan.upload_bytes as f64 / 1e6));
+    list("packages", &plan.new_packages);
+    list("services", &plan.new_services);
+    list("settings that change", &plan.changed_settings);
+    list("hooks", &plan.hooks);
+}

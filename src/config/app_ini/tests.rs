@@ -1,0 +1,287 @@
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::config::RunnerKind;
+
+const SERVICES: [&str; 4] = ["couchdb", "files", "postgis", "postgresql"];
+
+/// An app's directory with these files, empty.
+fn app(files: &[&str]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for file in files {
+        let path = dir.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "").unwrap();
+    }
+    dir
+}
+
+fn parse_in(dir: &Path, text: &str) -> Result<AppConfig, String> {
+    parse(Path::new("app.ini"), dir, text, &SERVICES).map_err(|error| error.to_string())
+}
+
+/// Everything that is wrong with an app.ini that has a name and a runner already.
+fn problems(more: &str) -> String {
+    let dir = app(&["app.py", "site/index.php", "requirements.txt", "bin/manage.py"]);
+    match parse_in(dir.path(), &format!("[production]\napp_name = a\nrunner = app.py\n{more}")) {
+        Ok(config) => config.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect(),
+        Err(message) => message,
+    }
+}
+
+#[test]
+fn everything_at_once() {
+    let dir = app(&["src/app.py", "requirements.txt", "bin/manage.py"]);
+    let text = "\u{feff}[production]\r\n\
+        app_name = guestbook\r\n\
+        version = 1\r\n\
+        runner = src/app.py#app\r\n\
+        default_location =\r\n  guestbook.localhost\r\n  www.example.com/Book/\r\n  *.example.com\r\n\
+        service.postgis =\r\n\
+        service.files = public\r\n\
+        packages = python3-lxml g++\r\n  # more\r\n  gdal-bin\r\n\
+        requirements = ./requirements.txt\r\n\
+        update_fetch =\r\n  /sync?all=1\r\n  script: bin/manage.py migrate --name 'a b'\r\n  script:django-admin check\r\n\
+        health_check = /health\r\n\
+        health_timeout = 2m\r\n\
+        processes = 4\r\n\
+        threads = 1\r\n\
+        memory = 256M\r\n\
+        request_timeout = 90\r\n\
+        drain_timeout: 10s\r\n\
+        [env]\r\n\
+        LANG = C.UTF-8\r\n\
+        Odd = \"quo'ted\" $HOME ; `id`\\\r\n  %(x)s\r\n";
+    let config = parse_in(dir.path(), text).unwrap();
+    assert_eq!(config.name.as_str(), "guestbook");
+    assert_eq!(config.warnings, []);
+    let locations: Vec<_> = config.locations.iter().map(Location::to_string).collect();
+    assert_eq!(locations, ["guestbook.localhost", "www.example.com/Book", "*.example.com"]);
+    insta::assert_snapshot!(serde_json::to_string_pretty(&config.settings).unwrap(), @r#"
+    {
+      "platform": "python",
+      "runner": {
+        "kind": "wsgi",
+        "file": "src/app.py",
+        "object": "app"
+      },
+      "php_root": null,
+      "packages": [
+        "python3-lxml",
+        "g++",
+        "gdal-bin"
+      ],
+      "requirements": "requirements.txt",
+      "services": [
+        {
+          "name": "postgis",
+          "value": ""
+        },
+        {
+          "name": "files",
+          "value": "public"
+        }
+      ],
+      "update_fetch": [
+        {
+          "fetch": "/sync?all=1"
+        },
+        {
+          "script": [
+            "bin/manage.py",
+            "migrate",
+            "--name",
+            "a b"
+          ]
+        },
+        {
+          "script": [
+            "django-admin",
+            "check"
+          ]
+        }
+      ],
+      "health_check": "/health",
+      "health_timeout": 120,
+      "processes": 4,
+      "threads": 1,
+      "memory": 268435456,
+      "request_timeout": 90,
+      "drain_timeout": 10,
+      "env": {
+        "LANG": "C.UTF-8",
+        "Odd": "\"quo'ted\" $HOME ; `id`\\\n%(x)s"
+      }
+    }
+    "#);
+    config.check_travels(|_| true).unwrap();
+    insta::assert_snapshot!(config.check_travels(|path| path != "requirements.txt").unwrap_err(), @r#"app.ini:14: production.requirements: "requirements.txt" is left out by an ignore file: re-include it with !/requirements.txt in .cloudtoolignore"#);
+}
+
+#[test]
+fn defaults() {
+    let dir = app(&["app.py"]);
+    let config = parse_in(dir.path(), "[production]\napp_name=a\nrunner=app.py").unwrap();
+    insta::assert_snapshot!(serde_json::to_string(&config.settings).unwrap(), @r#"{"platform":"python","runner":{"kind":"wsgi","file":"app.py","object":"application"},"php_root":null,"packages":[],"requirements":null,"services":[],"update_fetch":[],"health_check":"/","health_timeout":30,"processes":2,"threads":8,"memory":null,"request_timeout":60,"drain_timeout":30,"env":{}}"#);
+}
+
+#[test]
+fn all_problems_in_one_run() {
+    insta::assert_snapshot!(problems("plattform = python\nservice.postgres =\nservice.nosuch\nprocesses = 0\nmemory = 1\nhealth_check = health\nhealth_timeout = 1\n  2\npackages = -y a;b\ndefault_host = a b:80\nrequirements = nope.txt\nupdate_fetch = sync\n  script:\n  script: bin/nope.py\n  script: 'x\nconfig.requird = 1\nplatform =\n[envv]\n[env]\nCONFIG_X = 1\nA-B = 2\nPATH = x\n"), @r#"
+    app.ini:4: production.plattform: unknown key, did you mean "platform"?
+    app.ini:5: production.service.postgres: there is no service "postgres"; there are: couchdb, files, postgis, postgresql, did you mean "postgis"?
+    app.ini:6: production.service.nosuch: there is no service "nosuch"; there are: couchdb, files, postgis, postgresql
+    app.ini:7: production.processes: "0" is not a number from 1 to 64
+    app.ini:8: production.memory: "1" is not an amount of memory from 16M to 1024G: write 256M or 1G
+    app.ini:9: production.health_check: "health" is not a URL path: it starts with one '/', without scheme and host
+    app.ini:11: production.health_timeout: the key takes one value, and this is a second one
+    app.ini:12: production.packages: "-y" is not the name of a package: names have lower-case letters, digits, '+', '-' and '.', separated by blanks or lines
+    app.ini:12: production.packages: "a;b" is not the name of a package: names have lower-case letters, digits, '+', '-' and '.', separated by blanks or lines
+    app.ini:13: production.default_host: "b:80" is not a location: write HOST, HOST/PATH or *.DOMAIN, without port, query and blanks
+    app.ini:14: production.requirements: there is no file "nope.txt" in the app
+    app.ini:15: production.update_fetch: "sync" is not a URL path: it starts with one '/', without scheme and host; a program is written as script:PROGRAM ARGUMENTS
+    app.ini:16: production.update_fetch: after script: stands a program of the app, with its arguments
+    app.ini:17: production.update_fetch: there is no file "bin/nope.py" in the app
+    app.ini:18: production.update_fetch: a quote or a backslash at the end is not closed
+    app.ini:19: production.config.requird: unknown key, did you mean "config.required"?
+    app.ini:20: production.platform: the value is missing
+    app.ini:21: [envv]: unknown section, did you mean "env"?
+    app.ini:23: env.CONFIG_X: names that start with CLOUDTOOL_ or CONFIG_ are given by the node
+    app.ini:24: env.A-B: a variable's name has letters, digits and '_', and does not start with a digit
+    app.ini:25: env.PATH: this variable is set by the node
+    "#);
+}
+
+#[test]
+fn what_is_missing() {
+    let dir = app(&[]);
+    insta::assert_snapshot!(parse_in(dir.path(), "").unwrap_err(), @r"
+    app.ini: [production]: the section is missing
+    app.ini: production.app_name: the key is missing: every app has a name
+    app.ini: production.runner: the key is missing: a Python app names the file that has `application`, e.g. runner = app.py
+    ");
+    let error = load(dir.path(), &SERVICES).unwrap_err();
+    assert!(matches!(error, Error::NoAppIni(_)));
+    assert!(crate::error::Explain::hint(&error).unwrap().starts_with("`cloudtool init /"));
+}
+
+#[test]
+fn old_keys_are_warnings() {
+    insta::assert_snapshot!(problems("app_name_ = x\n").as_str(), @r#"app.ini:4: production.app_name_: unknown key, did you mean "app_name"?"#);
+    insta::assert_snapshot!(problems("after_install_script = x\nconfig.required = true\npackages = python-simplejson\n"), @r"
+    warning: app.ini:4: production.after_install_script: has no effect: list packages in `packages`, run the app's own steps with `update_fetch = script:...`
+    warning: app.ini:5: production.config.required: has no effect yet: the app is deployed without its configuration
+    warning: app.ini:6: production.packages: python-simplejson was for Python 2 and may be gone: python3-simplejson is today's name
+    ");
+    let dir = app(&["app.py"]);
+    let config = parse_in(dir.path(), "[production]\napp_name = Kai\nrunner = app.py\n").unwrap();
+    assert_eq!(config.name.as_str(), "kai");
+    insta::assert_snapshot!(config.warnings[0], @r#"app.ini:2: production.app_name: "Kai" has upper-case letters, the app is called "kai""#);
+}
+
+#[test]
+fn platforms() {
+    let dir = app(&["app.py", "p.ini", "site/index.php", "web/x.php", "static/index.html"]);
+    let what_runs = |text: &str| {
+        parse_in(dir.path(), &format!("[production]\napp_name = a\n{text}")).map(|config| {
+            let settings = config.settings;
+            (settings.platform, settings.runner.map(|runner| (runner.kind, runner.file)), settings.php_root)
+        })
+    };
+    let root = |path: &str| Some(path.to_owned());
+    assert_eq!(what_runs("runner = p.ini"), Ok((Platform::Python, Some((RunnerKind::Paste, "p.ini".into())), None)));
+    assert_eq!(what_runs("runner = static"), Ok((Platform::Static, None, None)));
+    assert_eq!(what_runs("platform = static"), Ok((Platform::Static, None, None)));
+    assert_eq!(what_runs("platform = php"), Ok((Platform::Php, None, root("site"))));
+    assert_eq!(what_runs("service.php"), Ok((Platform::Php, None, root("site"))));
+    assert_eq!(what_runs("service.php =\nphp_root = web/"), Ok((Platform::Php, None, root("web"))));
+    assert_eq!(
+        what_runs("runner = site/index.php"),
+        Ok((Platform::Php, Some((RunnerKind::Php, "site/index.php".into())), root("site")))
+    );
+    insta::assert_snapshot!(what_runs("platform = static\nrunner = app.py\nphp_root = site\n").unwrap_err(), @r"
+    app.ini:4: production.runner: this is for the platform python, and platform in line 3 says static
+    app.ini:5: production.php_root: this is for the platform php, and platform in line 3 says static
+    ");
+    insta::assert_snapshot!(what_runs("platform = phyton\nrunner = app.py\n").unwrap_err(), @r#"app.ini:3: production.platform: "phyton" is not a platform: write python, php or static, did you mean "python"?"#);
+    insta::assert_snapshot!(what_runs("platform = php\nphp_root = .\n").unwrap_err(), @"app.ini:4: production.php_root: the app's directory itself is not allowed here: name something in it");
+    insta::assert_snapshot!(problems("platform = php\n"), @"app.ini:3: production.runner: this is for the platform python, and platform in line 4 says php");
+}
+
+#[test]
+fn files_of_the_originals() {
+    let dir = app(&["src/neighborly/silver-runner.py", "bin/django-admin.py", "src/kai/production.ini"]);
+    let neighborly = "[production]\napp_name = neighborly\nservice.files =\nservice.postgis =\nrunner = src/neighborly/silver-runner.py\ndefault_location = staging.neighborly.example.com\nupdate_fetch = script:bin/django-admin.py syncdb\npackages =\n  python-simplejson\n  gdal-bin\n";
+    let config = parse_in(dir.path(), neighborly).unwrap();
+    assert_eq!(config.settings.services.len(), 2);
+    assert_eq!(config.settings.update_fetch, [Fetch::Script(vec!["bin/django-admin.py".into(), "syncdb".into()])]);
+    let pylons = "[production]\napp_name = kai\nversion = 1\nrunner = src/kai/production.ini\nupdate_fetch = /sync_app\nservice.couchdb =\nservice.files =\ndefault_host = pylonshq.com\n";
+    let config = parse_in(dir.path(), pylons).unwrap();
+    assert_eq!(config.settings.runner.map(|runner| runner.kind), Some(RunnerKind::Paste));
+    assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn a_megabyte_is_read_or_refused() {
+    let values: String = (0..30_000).map(|n| format!("  package-with-a-long-name-{n}\n")).collect();
+    assert_eq!(problems(&format!("packages =\n{values}")), "");
+    let value = "x".repeat(1 << 20);
+    assert!(problems(&format!("[env]\nA = {value}\n")).contains("app.ini:5: env.A: the value has more than 64 KiB"));
+    let many: String = (0..100).map(|n| format!("V{n} = {}\n", "x".repeat(10_000))).collect();
+    assert!(problems(&format!("[env]\n{many}")).contains("more than 512 KiB"));
+    let unknown: String = (0..50_000).map(|n| format!("unknown-key-{n} = 1\n")).collect();
+    assert!(problems(&unknown).ends_with("and 49800 more problems"));
+}
+
+/// What other parts rely on when a file was accepted.
+fn is_safe(settings: &Settings) -> bool {
+    let path = |text: &String| {
+        !text.starts_with('/')
+            && text.split('/').all(|part| !["", ".", ".."].contains(&part))
+            && !text.contains(|c: char| c.is_control() || "\"\\$%<>".contains(c))
+    };
+    let word = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic());
+    settings.runner.as_ref().is_none_or(|runner| path(&runner.file) && runner.object.as_deref().is_none_or(word))
+        && settings.php_root.as_ref().is_none_or(path)
+        && settings.requirements.as_ref().is_none_or(path)
+        && settings.packages.iter().all(|name| word(name) && !name.starts_with('-'))
+        && settings.health_check.starts_with('/')
+        && word(&settings.health_check)
+        && settings.env.iter().all(|(key, value)| word(key) && !key.contains('=') && !value.contains('\0'))
+        && settings.update_fetch.iter().all(|fetch| match fetch {
+            Fetch::Fetch(url) => url.starts_with('/') && word(url),
+            Fetch::Script(words) => path(&words[0]) && words.iter().all(|word| !word.contains('\0')),
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn any_text_is_read_or_refused(text in "(?s).{0,300}") {
+        let dir = app(&["app.py"]);
+        if let Ok(config) = parse_in(dir.path(), &text) {
+            prop_assert!(is_safe(&config.settings));
+        }
+    }
+
+    #[test]
+    fn hostile_values_are_refused_or_harmless(
+        key in prop::sample::select([&KEYS[..17], &CONFIG_KEYS[..], &["service.files", "service.php", "service.a b"]].concat()),
+        name in "[A-Za-z_.\"'$ ]{1,8}",
+        value in prop_oneof!["(?s).{0,40}", "[a-z./#;:'\"$%<>`\\\\\n -]{0,30}", "/?(\\.\\./){0,3}[a-z.]{1,5}", "script:.{0,20}", "[0-9]{1,25}[smhMG]?"],
+    ) {
+        let dir = app(&["app.py", "ü x.py", "static/x", "site/x.php"]);
+        let text = format!("[production]\napp_name = a\nrunner = app.py\n{key} = {value}\n[env]\n{name} = {value}\n");
+        match parse_in(dir.path(), &text) {
+            Ok(config) => prop_assert!(is_safe(&config.settings), "{:?}", config.settings),
+            Err(message) => prop_assert!(!message.is_empty()),
+        }
+        let text = format!("[production]\napp_name = a\n{key} = {value}\n");
+        if let Ok(config) = parse_in(dir.path(), &text) {
+            prop_assert!(is_safe(&config.settings), "{:?}", config.settings);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What `app.ini` says, with all defaults filled in: the `settings` of the node protocol (`docs/architecture.md`).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The settings of an app. The order of the fields is the order of the JSON document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    pub platform: Platform,
+    /// None for static apps and for PHP without a front controller.
+    pub runner: Option<Runner>,
+    /// The directory with PHP and static files, relative to the app.
+    pub php_root: Option<String>,
+    /// Names of apt packages.
+    pub packages: Vec<String>,
+    /// pip's requirements file, relative to the app.
+    pub requirements: Option<String>,
+    pub services: Vec<ServiceUse>,
+    /// What runs against a new release before it serves, in this order.
+    pub update_fetch: Vec<Fetch>,
+    /// A URL path.
+    pub health_check: String,
+    /// Seconds.
+    pub health_timeout: u32,
+    pub processes: u32,
+    /// Threads a process.
+    pub threads: u32,
+    /// Bytes; none: no limit.
+    pub memory: Option<u64>,
+    /// Seconds.
+    pub request_timeout: u32,
+    /// Seconds.
+    pub drain_timeout: u32,
+    pub env: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Platform {
+    Python,
+    Php,
+    Static,
+}
+
+impl Platform {
+    /// As it is written in app.ini and in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Platform::Python => "python",
+            Platform::Php => "php",
+            Platform::Static => "static",
+        }
+    }
+}
+
+/// The file that answers an app's requests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Runner {
+    pub kind: RunnerKind,
+    /// Relative to the app.
+    pub file: String,
+    /// The WSGI object, or the app of a Paste file; none for PHP.
+    pub object: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunnerKind {
+    Wsgi,
+    Paste,
+    Php,
+}
+
+/// A service the app asks for, and the text behind `service.NAME =`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceUse {
+    pub name: String,
+    pub value: String,
+}
+
+/// One entry of `update_fetch`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fetch {
+    /// A URL path, fetched inside the app.
+    Fetch(String),
+    /// A program and its arguments. A program that is a file of the app is relative to it, another one is looked up in PATH.
+    Script(Vec<String>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_what_the_node_expects() {
+        let text = r#"{"platform":"python","runner":{"kind":"wsgi","file":"src/app.py","object":"application"},"php_root":null,"packages":["python3-lxml"],"requirements":"requirements.txt","services":[{"name":"postgis","value":""}],"update_fetch":[{"fetch":"/sync"},{"script":["bin/manage.py","migrate"]}],"health_check":"/","health_timeout":30,"processes":2,"threads":8,"memory":null,"request_timeout":60,"drain_timeout":30,"env":{"LANG":"C.UTF-8"}}"#;
+        let settings: Settings = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&settings).unwrap(), text);
+    }
+}

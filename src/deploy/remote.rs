@@ -1,0 +1,78 @@
+//! A node with its program: connect, see to it that the program is ours, call.
+
+use std::io::Write;
+
+use serde_json::{Value, json};
+
+use crate::node::{Conversation, Destination, Error, Event, HostKeys, Program, Session};
+
+/// What had to be done to the node program before it could be called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Installed {
+    /// It was ours already.
+    Same,
+    /// It was another version, and was exchanged.
+    Refreshed,
+}
+
+/// A node that answers.
+pub struct Remote {
+    session: Session,
+    conversation: Conversation,
+    by: String,
+}
+
+impl Remote {
+    /// Connects and starts the node program, whatever its version is.
+    pub fn open(destination: &Destination, host_keys: &HostKeys, by: &str) -> Result<Self, Error> {
+        let mut session = Session::open(destination, host_keys)?;
+        let conversation = Conversation::open(&mut session)?;
+        Ok(Remote { session, conversation, by: by.to_owned() })
+    }
+
+    /// Connects to a server that may be bare, puts this binary's program there if it has none or another, and starts it.
+    pub fn install(destination: &Destination, host_keys: &HostKeys, by: &str) -> Result<(Self, Installed), Error> {
+        let mut session = Session::open(destination, host_keys)?;
+        let conversation = Conversation::open(&mut session)?;
+        let mut remote = Remote { session, conversation, by: by.to_owned() };
+        match remote.call(json!({"verb": "version"}), &mut |_| {}) {
+            Ok(answer) if answer["program"] == Program::version() => return Ok((remote, Installed::Same)),
+            Ok(_) | Err(Error::NotSetUp { .. } | Error::Protocol { .. } | Error::Refused(_)) => {}
+            Err(error) => return Err(error),
+        }
+        remote.refresh()?;
+        Ok((remote, Installed::Refreshed))
+    }
+
+    /// Puts this binary's program on the node and starts it anew.
+    pub fn refresh(&mut self) -> Result<(), Error> {
+        Program::install(&mut self.session)?;
+        self.conversation = Conversation::open(&mut self.session)?;
+        Ok(())
+    }
+
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    pub fn node(&self) -> &str {
+        self.session.node()
+    }
+
+    /// Sends a request (`by` is added) and returns its result.
+    pub fn call(&mut self, mut request: Value, on_event: &mut dyn FnMut(Event)) -> Result<Value, Error> {
+        request["by"] = json!(self.by);
+        self.conversation.call(&mut self.session, &request, on_event)
+    }
+
+    /// The same with a payload.
+    pub fn call_with_payload(
+        &mut self,
+        mut request: Value,
+        write_payload: &mut dyn FnMut(&mut dyn Write) -> std::io::Result<()>,
+        on_event: &mut dyn FnMut(Event),
+    ) -> Result<Value, Error> {
+        request["by"] = json!(self.by);
+        self.conversation.call_with_payload(&mut self.session, &request, write_payload, on_event)
+    }
+}

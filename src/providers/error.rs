@@ -1,0 +1,103 @@
+//! What can go wrong with a provider: the facts, the sentence and the hint.
+
+use std::time::Duration;
+
+use super::local::LocalError;
+use super::node::NodeState;
+use crate::error::{Explain, Kind};
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A provider's failure. Variants in alphabetical order.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{pattern:?} matches {} {what}s of {provider}: {}", .found.len(), .found.join(", "))]
+    Ambiguous { provider: String, what: &'static str, pattern: String, found: Vec<String> },
+
+    #[error("{provider} has {} nodes named {name}: {}", .ids.len(), .ids.join(", "))]
+    AmbiguousName { provider: String, name: String, ids: Vec<String> },
+
+    /// The API refused an order, or answered something that cannot be understood.
+    #[error("{provider}: {message}")]
+    Api { provider: String, message: String },
+
+    #[error("{provider} refuses the credentials: {message}")]
+    Authentication { provider: String, message: String },
+
+    #[error("{pattern:?} is not a valid pattern for {what}s: {message}")]
+    BadPattern { what: &'static str, pattern: String, message: String },
+
+    #[error(transparent)]
+    Local(#[from] LocalError),
+
+    #[error("{provider} has a node named {name} already")]
+    NameTaken { provider: String, name: String },
+
+    #[error("{provider} has no {what} that matches {pattern:?}")]
+    NoMatch { provider: String, what: &'static str, pattern: String, nearest: Option<String> },
+
+    #[error("the node {name} (id {id}) is in state {state}{}", .reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default())]
+    NodeFailed { name: String, id: String, state: NodeState, reason: Option<String> },
+
+    #[error("{provider} has no node {id}")]
+    NoSuchNode { provider: String, id: String },
+
+    #[error("there is no provider {name:?}")]
+    NoSuchProvider { name: String },
+
+    #[error("the node {name} (id {id}) is still {state} after {} s", .after.as_secs())]
+    Timeout { name: String, id: String, state: NodeState, after: Duration },
+
+    #[error("the provider {provider} cannot {what}")]
+    Unsupported { provider: String, what: &'static str, hint: Option<String> },
+}
+
+impl Explain for Error {
+    fn kind(&self) -> Kind {
+        match self {
+            Error::Ambiguous { .. }
+            | Error::AmbiguousName { .. }
+            | Error::BadPattern { .. }
+            | Error::NameTaken { .. }
+            | Error::NoMatch { .. }
+            | Error::NoSuchNode { .. }
+            | Error::NoSuchProvider { .. }
+            | Error::Unsupported { .. } => Kind::Usage,
+            Error::Api { .. } | Error::NodeFailed { .. } | Error::Timeout { .. } => Kind::Provider,
+            Error::Authentication { .. } => Kind::Authentication,
+            Error::Local(error) => error.kind(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Error::Ambiguous { what, .. } => Some(format!("Write one of them, or a narrower --{what} pattern.")),
+            Error::AmbiguousName { .. } => Some("Write the id instead of the name.".into()),
+            Error::Api { .. } => None,
+            Error::Authentication { provider, .. } => {
+                Some(format!("Check the credentials in the section of {provider} in the configuration."))
+            }
+            Error::BadPattern { .. } => Some("Patterns are *, ? and [abc], as in a shell.".into()),
+            Error::Local(error) => error.hint(),
+            Error::NameTaken { name, .. } => {
+                Some(format!("Take another name, use --if-not-exists, or run `cloudtool destroy-node {name}` first."))
+            }
+            Error::NoMatch { provider, what, nearest, .. } => {
+                let list = format!("`cloudtool list-{what}s --provider {provider}` shows all of them.");
+                Some(match nearest {
+                    Some(nearest) => format!("Did you mean {nearest}? {list}"),
+                    None => list,
+                })
+            }
+            Error::NodeFailed { name, .. } => Some(format!("`cloudtool destroy-node {name}` takes it away.")),
+            Error::NoSuchNode { provider, .. } => {
+                Some(format!("`cloudtool list-nodes --provider {provider}` shows those it has."))
+            }
+            Error::NoSuchProvider { .. } => Some(format!("Providers are {}.", super::NAMES.join(", "))),
+            Error::Timeout { name, .. } => {
+                Some(format!("It may still come up: see `cloudtool list-nodes`, or `cloudtool destroy-node {name}`."))
+            }
+            Error::Unsupported { hint, .. } => hint.clone(),
+        }
+    }
+}
