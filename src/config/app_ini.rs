@@ -191,7 +191,7 @@ impl<'a> Reader<'a> {
             threads: self.value("threads", 8, |text| values::number(text, 1..=64)),
             memory: self.value("memory", None, |text| values::memory(text).map(Some)),
             request_timeout: self.seconds("request_timeout", 60, 1..=24 * 3600),
-            drain_timeout: self.seconds("drain_timeout", 30, 0..=3600),
+            drain_timeout: self.seconds("drain_timeout", 30, 1..=3600),
             env: self.env(),
         }
     }
@@ -266,15 +266,8 @@ impl<'a> Reader<'a> {
         let Some((program, arguments)) = words.split_first() else {
             return Err("after script: stands a program of the app, with its arguments".to_owned());
         };
-        // A bare word that is no file of the app is looked up in PATH, with the virtual environment's programs first.
-        let is_command = !program.contains('/') && !self.dir.join(program).exists();
-        let program = if is_command {
-            paths::relative(program)?
-        } else {
-            let path = paths::app_path(self.dir, program, Is::File)?;
-            self.name_path(line, "update_fetch", &path);
-            path
-        };
+        let program = paths::app_path(self.dir, program, Is::File)?;
+        self.name_path(line, "update_fetch", &program);
         Ok(Fetch::Script(std::iter::once(program).chain(arguments.iter().cloned()).collect()))
     }
 
@@ -287,6 +280,9 @@ impl<'a> Reader<'a> {
             total += entry.key.len() + value.len() + 2;
             let refused = match values::variable(&entry.key) {
                 Err(message) => Some(message),
+                Ok(()) if value.contains(is_dropped) => {
+                    Some("the value has a control character, and systemd would drop it".to_owned())
+                }
                 Ok(()) if value.len() > ENV_VALUE_MAX => {
                     Some("the value has more than 64 KiB: put it into a file of the app".to_owned())
                 }
@@ -302,6 +298,11 @@ impl<'a> Reader<'a> {
         }
         env
     }
+}
+
+/// systemd passes on no value with one of these.
+fn is_dropped(c: char) -> bool {
+    c.is_ascii_control() && c != '\t' && c != '\n'
 }
 
 #[cfg(test)]

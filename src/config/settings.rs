@@ -85,7 +85,7 @@ pub struct ServiceUse {
 pub enum Fetch {
     /// A URL path, fetched inside the app.
     Fetch(String),
-    /// A program and its arguments. A program that is a file of the app is relative to it, another one is looked up in PATH.
+    /// A file of the app and its arguments.
     Script(Vec<String>),
 }
 

@@ -40,9 +40,11 @@ pub fn render(config: &AppConfig) -> Result<String, Error> {
     let settings = &config.settings;
     let data = json!({
         "app": config.name,
-        "python": settings.platform == Platform::Python,
-        "php": settings.platform == Platform::Php,
-        "static": settings.platform == Platform::Static,
+        "platform": {
+            "python": settings.platform == Platform::Python,
+            "php": settings.platform == Platform::Php,
+            "static": settings.platform == Platform::Static,
+        },
         "php_root": settings.php_root,
         "runner": settings.runner.as_ref().map(|runner| &runner.file),
         "processes": settings.processes,

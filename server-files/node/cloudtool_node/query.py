@@ -2,7 +2,7 @@
 
 import fnmatch
 
-from . import paths, probe, slots, state
+from . import files, paths, probe, slots, state
 
 
 def query(ctx, _payload) -> dict:
@@ -46,6 +46,22 @@ def running_state(unit: dict) -> str:
 
 
 def memory_mb(unit: dict) -> float | None:
-    """systemd says `[not set]` or the largest number there is when it does not know."""
+    """systemd says `[not set]` or the largest number there is when it does not account for memory (a container on a host
+    with cgroup v1): then the processes' own shares are added up."""
     value = unit.get("MemoryCurrent", "")
-    return round(int(value) / (1 << 20), 1) if value.isdigit() and int(value) < 1 << 60 else None
+    if value.isdigit() and int(value) < 1 << 60:
+        return round(int(value) / (1 << 20), 1)
+    pid = unit.get("MainPID", "0")
+    if pid == "0":
+        return None
+    children = (files.read(f"/proc/{pid}/task/{pid}/children") or "").split()
+    return round(sum(share_kb(each) for each in [pid, *children]) / 1024, 1)
+
+
+def share_kb(pid: str) -> int:
+    """Proportional set size of a process, 0 when it is gone."""
+    try:
+        text = files.read(f"/proc/{pid}/smaps_rollup") or ""
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")), 0)

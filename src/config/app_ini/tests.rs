@@ -43,7 +43,7 @@ fn everything_at_once() {
         service.files = public\r\n\
         packages = python3-lxml g++\r\n  # more\r\n  gdal-bin\r\n\
         requirements = ./requirements.txt\r\n\
-        update_fetch =\r\n  /sync?all=1\r\n  script: bin/manage.py migrate --name 'a b'\r\n  script:django-admin check\r\n\
+        update_fetch =\r\n  /sync?all=1\r\n  script: bin/manage.py migrate --name 'a b'\r\n  script:./bin/manage.py check\r\n\
         health_check = /health\r\n\
         health_timeout = 2m\r\n\
         processes = 4\r\n\
@@ -98,7 +98,7 @@ fn everything_at_once() {
         },
         {
           "script": [
-            "django-admin",
+            "bin/manage.py",
             "check"
           ]
         }
@@ -129,7 +129,7 @@ fn defaults() {
 
 #[test]
 fn all_problems_in_one_run() {
-    insta::assert_snapshot!(problems("plattform = python\nservice.postgres =\nservice.nosuch\nprocesses = 0\nmemory = 1\nhealth_check = health\nhealth_timeout = 1\n  2\npackages = -y a;b\ndefault_host = a b:80\nrequirements = nope.txt\nupdate_fetch = sync\n  script:\n  script: bin/nope.py\n  script: 'x\nconfig.requird = 1\nplatform =\n[envv]\n[env]\nCONFIG_X = 1\nA-B = 2\nPATH = x\n"), @r#"
+    insta::assert_snapshot!(problems("plattform = python\nservice.postgres =\nservice.nosuch\nprocesses = 0\nmemory = 1\nhealth_check = health\nhealth_timeout = 1\n  2\npackages = -y a;b\ndefault_host = a b:80\nrequirements = nope.txt\nupdate_fetch = sync\n  script:\n  script: bin/nope.py\n  script: 'x\n  script: echo hello\nconfig.requird = 1\nplatform =\n[envv]\n[env]\nCONFIG_X = 1\nA-B = 2\nPATH = x\nBELL = a\u{7}b\n"), @r#"
     app.ini:4: production.plattform: unknown key, did you mean "platform"?
     app.ini:5: production.service.postgres: there is no service "postgres"; there are: couchdb, files, postgis, postgresql, did you mean "postgis"?
     app.ini:6: production.service.nosuch: there is no service "nosuch"; there are: couchdb, files, postgis, postgresql
@@ -145,12 +145,14 @@ fn all_problems_in_one_run() {
     app.ini:16: production.update_fetch: after script: stands a program of the app, with its arguments
     app.ini:17: production.update_fetch: there is no file "bin/nope.py" in the app
     app.ini:18: production.update_fetch: a quote or a backslash at the end is not closed
-    app.ini:19: production.config.requird: unknown key, did you mean "config.required"?
-    app.ini:20: production.platform: the value is missing
-    app.ini:21: [envv]: unknown section, did you mean "env"?
-    app.ini:23: env.CONFIG_X: names that start with CLOUDTOOL_ or CONFIG_ are given by the node
-    app.ini:24: env.A-B: a variable's name has letters, digits and '_', and does not start with a digit
-    app.ini:25: env.PATH: this variable is set by the node
+    app.ini:19: production.update_fetch: there is no file "echo" in the app
+    app.ini:20: production.config.requird: unknown key, did you mean "config.required"?
+    app.ini:21: production.platform: the value is missing
+    app.ini:22: [envv]: unknown section, did you mean "env"?
+    app.ini:24: env.CONFIG_X: names that start with CLOUDTOOL_ or CONFIG_ are given by the node
+    app.ini:25: env.A-B: a variable's name has letters, digits and '_', and does not start with a digit
+    app.ini:26: env.PATH: this variable is set by the node
+    app.ini:27: env.BELL: the value has a control character, and systemd would drop it
     "#);
 }
 
@@ -249,7 +251,7 @@ fn is_safe(settings: &Settings) -> bool {
         && settings.packages.iter().all(|name| word(name) && !name.starts_with('-'))
         && settings.health_check.starts_with('/')
         && word(&settings.health_check)
-        && settings.env.iter().all(|(key, value)| word(key) && !key.contains('=') && !value.contains('\0'))
+        && settings.env.iter().all(|(key, value)| word(key) && !key.contains('=') && !value.contains(is_dropped))
         && settings.update_fetch.iter().all(|fetch| match fetch {
             Fetch::Fetch(url) => url.starts_with('/') && word(url),
             Fetch::Script(words) => path(&words[0]) && words.iter().all(|word| !word.contains('\0')),
