@@ -116,11 +116,27 @@ class Share:
         return status == 200 and security == self.security
 
 
-def refuse_admin_party(couch):
+def _roles(server, auth=None):
+    """The roles of a login (of nobody without one); None when the server does not accept it."""
+    status, session = server.request("GET", "/_session", auth=auth)
+    if status == 401:
+        return None
+    if status != 200 or not isinstance(session, dict) or "userCtx" not in session:
+        fail(f"the server at {server.scheme}://{server.host} does not answer as a CouchDB does (status {status})")
+    return session["userCtx"].get("roles", [])
+
+
+def refuse_admin_party(server):
     """A server without an administrator makes everybody one: there would be no border between apps."""
-    _, session = couch.request("GET", "/_session")
-    user = session.get("userCtx", {}) if isinstance(session, dict) else {}
-    if "_admin" in user.get("roles", []):
+    if "_admin" in (_roles(server) or []):
         fail(
-            f"CouchDB at {couch.host} has no administrator, so everybody is one: add one under [admins] of its local.ini"
+            f"CouchDB at {server.host} has no administrator, so everybody is one: put one under [admins] of its local.ini"
+        )
+
+
+def refuse_wrong_administrator(server):
+    if "_admin" not in (_roles(server, server.admin) or []):
+        fail(
+            f"CouchDB at {server.host} does not accept {server.admin[0]} as its administrator: "
+            "put url, username and password of one into [service:couchdb]"
         )

@@ -1,8 +1,8 @@
 use clap::Args;
 use serde_json::json;
 
-use super::context::Context;
 use super::NodeChoice;
+use super::context::Context;
 use crate::error::Failure;
 use crate::ui::Table;
 
@@ -43,4 +43,3 @@ pub(super) fn run(context: &Context, args: CleanNode) -> Result<(), Failure> {
     }
     Ok(())
 }
-

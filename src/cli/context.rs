@@ -44,7 +44,8 @@ impl Context {
 
     /// `user@host` of the person at this machine, for locks and the audit log.
     pub(super) fn by(&self) -> String {
-        let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "unknown".to_owned());
+        let user =
+            std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "unknown".to_owned());
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         format!("{user}@{}", host.trim())
     }
@@ -58,7 +59,11 @@ impl Context {
         }
         let wanted = wanted.unwrap_or("default");
         if DRIVERS.contains(&wanted) {
-            return Ok(ProviderConfig { name: wanted.to_owned(), provider: wanted.to_owned(), ..ProviderConfig::default() });
+            return Ok(ProviderConfig {
+                name: wanted.to_owned(),
+                provider: wanted.to_owned(),
+                ..ProviderConfig::default()
+            });
         }
         let known: Vec<&str> = config.providers.keys().map(String::as_str).chain(DRIVERS).collect();
         Err(Failure::new(Kind::Usage, format!("there is no provider {wanted:?}"))
@@ -99,7 +104,12 @@ impl Context {
     }
 
     /// The node that was named, or that is known to serve one of the locations or the app, or the default one, or the only one.
-    pub(super) fn node(&self, choice: &NodeChoice, app: Option<&AppName>, locations: &[Location]) -> Result<NodeRecord, Failure> {
+    pub(super) fn node(
+        &self,
+        choice: &NodeChoice,
+        app: Option<&AppName>,
+        locations: &[Location],
+    ) -> Result<NodeRecord, Failure> {
         let inventory = self.inventory()?;
         if let Some(name) = &choice.node {
             return self.named(name);
@@ -120,8 +130,9 @@ impl Context {
         }
         match inventory.nodes()?.as_slice() {
             [only] => Ok(only.clone()),
-            [] => Err(Failure::new(Kind::Usage, "there is no node yet")
-                .hint("make one with `cloudtool create-node NAME --setup-node`, or name a server you have with --node HOST")),
+            [] => Err(Failure::new(Kind::Usage, "there is no node yet").hint(
+                "make one with `cloudtool create-node NAME --setup-node`, or name a server you have with --node HOST",
+            )),
             several => {
                 let names: Vec<&str> = several.iter().map(|node| node.name.as_str()).collect();
                 Err(Failure::new(Kind::Usage, format!("which node? there are {}", names.join(", ")))
@@ -136,7 +147,10 @@ impl Context {
             return Ok(node);
         }
         let bare = name.rsplit_once('@').map_or(name, |(_, host)| host);
-        if bare.is_empty() || bare.starts_with('-') || !bare.chars().all(|c| c.is_ascii_alphanumeric() || ".-_:[]".contains(c)) {
+        if bare.is_empty()
+            || bare.starts_with('-')
+            || !bare.chars().all(|c| c.is_ascii_alphanumeric() || ".-_:[]".contains(c))
+        {
             return Err(Failure::new(Kind::Usage, format!("{name:?} is neither a known node nor a host name"))
                 .hint("cloudtool list-nodes shows the nodes"));
         }
@@ -193,7 +207,13 @@ impl Context {
     }
 
     /// Sends a request that changes the node, and writes it down as an event.
-    pub(super) fn call_recorded(&self, remote: &mut Remote, verb: &str, app: Option<&AppName>, request: Value) -> Result<Value, Failure> {
+    pub(super) fn call_recorded(
+        &self,
+        remote: &mut Remote,
+        verb: &str,
+        app: Option<&AppName>,
+        request: Value,
+    ) -> Result<Value, Failure> {
         let answer = self.call(remote, request);
         let (result, detail) = match &answer {
             Ok(answer) => ("done", answer["release"].as_str().map(str::to_owned)),
@@ -236,7 +256,14 @@ impl Context {
     }
 
     /// Writes an event down; a failure to do so is no failure of what was done.
-    pub(super) fn record(&self, verb: &str, node: Option<&str>, app: Option<&AppName>, result: &str, detail: Option<&str>) {
+    pub(super) fn record(
+        &self,
+        verb: &str,
+        node: Option<&str>,
+        app: Option<&AppName>,
+        result: &str,
+        detail: Option<&str>,
+    ) {
         let by = self.by();
         let event = NewEvent { by: &by, verb, node, app: app.map(AppName::as_str), result, detail };
         let written = self.inventory().and_then(|inventory| Ok(inventory.record_event(&event)?));

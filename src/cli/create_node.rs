@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::context::Context;
 use super::setup_node;
@@ -69,14 +69,20 @@ fn existing(context: &Context, provider: &dyn Provider, args: &CreateNode) -> Re
         return Err(Failure::new(Kind::Usage, format!("there is a node {} at {} already", node.name, provider.name()))
             .hint("choose another name, say --if-not-exists, or destroy it: cloudtool destroy-node"));
     }
-    context.ui.say(format!("{} exists ({})", node.name, node.state));
+    tell(&context.ui, &node);
+    context.ui.line(format!("{} exists ({})", node.name, node.state));
     let known = context.inventory()?.get_node(provider.name(), &node.id)?;
     let record = record_of(&node, known.and_then(|known| known.identity));
     remember(context, &node, &record)?;
     Ok(Some(record))
 }
 
-fn create(context: &Context, section: &ProviderConfig, provider: &dyn Provider, args: &CreateNode) -> Result<NodeRecord, Failure> {
+fn create(
+    context: &Context,
+    section: &ProviderConfig,
+    provider: &dyn Provider,
+    args: &CreateNode,
+) -> Result<NodeRecord, Failure> {
     let request = wish(section, provider, args)?;
     let identity = request.1;
     let request = request.0;
@@ -88,31 +94,45 @@ fn create(context: &Context, section: &ProviderConfig, provider: &dyn Provider, 
         let node = wait_until_running(provider, &node.id, wait, &told)?;
         let record = record_of(&node, identity.clone());
         remember(context, &node, &record)?;
-        context.ui.answer(&node, |ui| {
-            let address = record.address.as_deref().unwrap_or("no address yet");
-            ui.line(format!("{} runs at {address} ({:.1} s)", node.name, start.elapsed().as_secs_f64()));
-            if let Some(port) = node.access.forwarded_port {
-                ui.say(format!("Its port 80 is http://127.0.0.1:{port}/ here, an app on it http://APP.localhost:{port}/"));
-            }
-        });
+        tell(&context.ui, &node);
+        context.ui.line(format!("{} is created ({:.1} s)", node.name, start.elapsed().as_secs_f64()));
         Ok(record)
     };
-    let outcome = created().map_err(|failure| {
-        failure_with_node(failure, &node)
-    });
+    let outcome = created().map_err(|failure| failure_with_node(failure, &node));
     let result = if outcome.is_ok() { "done" } else { "failed" };
     context.record("create-node", Some(&node.name), None, result, Some(&node.id));
     outcome
 }
 
+/// Says where a node is.
+fn tell(ui: &Ui, node: &Node) {
+    let mut event = json!({"event": "node", "forwarded_port": node.access.forwarded_port});
+    // A node is plain data: it always serialises to an object.
+    if let (Some(event), Ok(Value::Object(fields))) = (event.as_object_mut(), serde_json::to_value(node)) {
+        event.extend(fields);
+    }
+    ui.event(&event);
+    ui.say(format!("  {} has the address {}", node.name, node.access.address.as_deref().unwrap_or("(none yet)")));
+    if let Some(port) = node.access.forwarded_port {
+        ui.say(format!("  its port 80 is http://127.0.0.1:{port}/ here, an app on it http://APP.localhost:{port}/"));
+    }
+}
+
 /// A node that exists and may cost money must not be forgotten in an error.
 fn failure_with_node(failure: Failure, node: &Node) -> Failure {
-    let hint = format!("the node {} (id {}) was made and is still there; take it away with: cloudtool destroy-node {}", node.name, node.id, node.name);
+    let hint = format!(
+        "the node {} (id {}) was made and is still there; take it away with: cloudtool destroy-node {}",
+        node.name, node.id, node.name
+    );
     Failure { hint: Some(hint), ..failure }
 }
 
 /// What to ask the provider for, and the private key that will open the node where it is not one of the user's own.
-fn wish(section: &ProviderConfig, provider: &dyn Provider, args: &CreateNode) -> Result<(CreateRequest, Option<PathBuf>), Failure> {
+fn wish(
+    section: &ProviderConfig,
+    provider: &dyn Provider,
+    args: &CreateNode,
+) -> Result<(CreateRequest, Option<PathBuf>), Failure> {
     if !provider.capabilities().create {
         return Err(Failure::new(Kind::Usage, format!("the provider {} cannot make nodes", provider.name()))
             .hint("set up a server you have with: cloudtool setup-node HOST"));
@@ -167,7 +187,9 @@ fn login_keys(section: &ProviderConfig) -> Result<(Vec<String>, Option<PathBuf>)
 }
 
 fn make_key(private: &Path) -> Result<(), Failure> {
-    let fail = |reason: String| Failure::new(Kind::Failed, format!("no key pair could be made at {}: {reason}", private.display()));
+    let fail = |reason: String| {
+        Failure::new(Kind::Failed, format!("no key pair could be made at {}: {reason}", private.display()))
+    };
     if let Some(dir) = private.parent() {
         std::fs::create_dir_all(dir).map_err(|error| fail(error.to_string()))?;
     }
@@ -175,12 +197,10 @@ fn make_key(private: &Path) -> Result<(), Failure> {
         .args(["-q", "-t", "ed25519", "-N", "", "-C", "cloudtool", "-f"])
         .arg(private)
         .output()
-        .map_err(|error| fail(format!("ssh-keygen: {error}")).hint("install openssh-client, or make a key of your own: ssh-keygen"))?;
-    if output.status.success() {
-        Ok(())
-    } else {
-        Err(fail(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
-    }
+        .map_err(|error| {
+            fail(format!("ssh-keygen: {error}")).hint("install openssh-client, or make a key of your own: ssh-keygen")
+        })?;
+    if output.status.success() { Ok(()) } else { Err(fail(String::from_utf8_lossy(&output.stderr).trim().to_owned())) }
 }
 
 fn read(file: &Path) -> Result<String, Failure> {
@@ -229,8 +249,11 @@ fn wait_for_sshd(record: &NodeRecord, timeout: Duration) -> Result<(), Failure> 
         match ssh_answers((address.0.as_str(), address.1)) {
             Ok(()) => return Ok(()),
             Err(reason) if start.elapsed() > timeout => {
-                return Err(Failure::new(Kind::Unreachable, format!("{} did not answer within {} s: {reason}", record.name, timeout.as_secs()))
-                    .hint(format!("it may still come: cloudtool setup-node {}", record.name)));
+                return Err(Failure::new(
+                    Kind::Unreachable,
+                    format!("{} did not answer within {} s: {reason}", record.name, timeout.as_secs()),
+                )
+                .hint(format!("it may still come: cloudtool setup-node {}", record.name)));
             }
             Err(_) => std::thread::sleep(Duration::from_millis(200)),
         }

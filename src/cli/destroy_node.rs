@@ -38,7 +38,10 @@ fn destroy(context: &Context, name: &str) -> Result<bool, Failure> {
     for provider in context.providers()? {
         let Some(node) = provider.find(name)? else { continue };
         if provider.capabilities().destroy {
-            context.ui.confirm_by_name(&format!("{name} at {} is destroyed with all its apps and data.", provider.name()), name)?;
+            context.ui.confirm_by_name(
+                &format!("{name} at {} is destroyed with all its apps and data.", provider.name()),
+                name,
+            )?;
             provider.destroy(&node.id, &Told(&context.ui))?;
             context.ui.say(format!("{name} is destroyed"));
         } else {

@@ -37,7 +37,16 @@ pub(super) fn run(context: &Context, args: Query) -> Result<(), Failure> {
         for app in answer["apps"].as_array().into_iter().flatten() {
             let memory = app["memory_mb"].as_f64().map(|mb| format!("{mb:.0} MB")).unwrap_or_default();
             let cell = |key: &str| words(&app[key]);
-            table.row([cell("app"), cell("live"), cell("state"), memory, cell("since"), cell("by"), cell("services"), cell("locations")]);
+            table.row([
+                cell("app"),
+                cell("live"),
+                cell("state"),
+                memory,
+                cell("since"),
+                cell("by"),
+                cell("services"),
+                cell("locations"),
+            ]);
         }
         if table.is_empty() {
             ui.say("No app. Deploy one: cloudtool update path/to/app --host=HOST");

@@ -24,16 +24,22 @@ pub(super) struct Remove {
 pub(super) fn run(context: &Context, args: Remove) -> Result<(), Failure> {
     let node = context.node(&args.node, Some(&args.app), &[])?;
     let what = if args.with_data { "with ALL ITS DATA" } else { "; its data stays" };
-    context.ui.confirm_by_name(&format!("{} is removed from {} {what}.", args.app, node.name).replace(" ;", ";"), args.app.as_str())?;
+    context.ui.confirm_by_name(
+        &format!("{} is removed from {} {what}.", args.app, node.name).replace(" ;", ";"),
+        args.app.as_str(),
+    )?;
     let mut remote = context.connect(&node)?;
-    let request = json!({"verb": "remove", "app": args.app, "with_data": args.with_data, "lock_timeout": args.lock_timeout});
+    let request =
+        json!({"verb": "remove", "app": args.app, "with_data": args.with_data, "lock_timeout": args.lock_timeout});
     let answer = context.call_recorded(&mut remote, "remove", Some(&args.app), request)?;
     context.refresh_locations(&node, &mut remote)?;
     context.ui.event(&answer);
     context.ui.line(format!("{} is removed from {}", args.app, node.name));
     let kept = words(&answer["kept"]);
     if !kept.is_empty() {
-        context.ui.line(format!("  kept: {kept} (the next update finds its data again; remove --with-data destroys it)"));
+        context
+            .ui
+            .line(format!("  kept: {kept} (the next update finds its data again; remove --with-data destroys it)"));
     }
     Ok(())
 }

@@ -53,19 +53,15 @@ pub(super) fn set_up(context: &Context, record: &NodeRecord) -> Result<(), Failu
     context.record("setup-node", Some(&record.name), None, result, None);
     let answer = outcome?;
     remember(context, record, &remote)?;
-    context.ui.answer(&answer, |ui| {
-        let changed: Vec<&str> = answer["changed"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        for change in &changed {
-            ui.line(format!("  changed: {change}"));
-        }
-        let seconds = start.elapsed().as_secs_f64();
-        if changed.is_empty() {
-            ui.line(format!("{} is set up; nothing to change ({seconds:.1} s)", record.name));
-        } else {
-            ui.line(format!("{} is set up ({seconds:.1} s)", record.name));
-        }
-        ui.say("Next: cloudtool update path/to/app --host=HOST");
-    });
+    let ui = &context.ui;
+    ui.event(&answer);
+    let changed: Vec<&str> = answer["changed"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    for change in &changed {
+        ui.line(format!("  changed: {change}"));
+    }
+    let outcome = if changed.is_empty() { "; nothing to change" } else { "" };
+    ui.line(format!("{} is set up{outcome} ({:.1} s)", record.name, start.elapsed().as_secs_f64()));
+    ui.say("Next: cloudtool update path/to/app --host=HOST");
     Ok(())
 }
 

@@ -73,9 +73,12 @@ pub(super) fn run(context: &Context, args: Update) -> Result<(), Failure> {
     if plan.action == Action::Nothing {
         drop(steps);
         let release = plan.live.as_ref().map(ToString::to_string).unwrap_or_default();
-        context.ui.answer(&json!({"event": "result", "app": plan.app, "release": release, "unchanged": true}), |ui| {
-            ui.line(format!("{}: nothing changed, {release} serves ({:.2} s)", plan.app, start.elapsed().as_secs_f64()));
-        });
+        context.ui.event(&json!({"event": "result", "app": plan.app, "release": release, "unchanged": true}));
+        context.ui.line(format!(
+            "{}: nothing changed, {release} serves ({:.2} s)",
+            plan.app,
+            start.elapsed().as_secs_f64()
+        ));
         print_timings(&context.ui, args.timings, start, &remote);
         return Ok(());
     }
@@ -94,7 +97,13 @@ pub(super) fn run(context: &Context, args: Update) -> Result<(), Failure> {
 }
 
 /// Reads the directory while the connection is made: both take about as long.
-fn prepare(context: &Context, dir: &Path, config: AppConfig, node: &NodeRecord, steps: &mut Steps) -> Result<(Source, Remote), Failure> {
+fn prepare(
+    context: &Context,
+    dir: &Path,
+    config: AppConfig,
+    node: &NodeRecord,
+    steps: &mut Steps,
+) -> Result<(Source, Remote), Failure> {
     steps.start("connect");
     let (source, remote) = std::thread::scope(|scope| {
         let scan = scope.spawn(|| Source::scan(dir, config));
@@ -103,12 +112,24 @@ fn prepare(context: &Context, dir: &Path, config: AppConfig, node: &NodeRecord, 
         (source, remote)
     });
     let (source, remote) = (source?, remote?);
-    steps.done(&format!("{} ({} files, {:.1} MB)", node.name, source.manifest.files.len(), source.manifest.bytes() as f64 / 1e6));
+    steps.done(&format!(
+        "{} ({} files, {:.1} MB)",
+        node.name,
+        source.manifest.files.len(),
+        source.manifest.bytes() as f64 / 1e6
+    ));
     Ok((source, remote))
 }
 
 /// Asks the node what it has; a node program of another version is exchanged first.
-fn look(context: &Context, remote: &mut Remote, source: &Source, locations: &[Location], whole: bool, steps: &mut Steps) -> Result<Probe, Failure> {
+fn look(
+    context: &Context,
+    remote: &mut Remote,
+    source: &Source,
+    locations: &[Location],
+    whole: bool,
+    steps: &mut Steps,
+) -> Result<Probe, Failure> {
     let request = Probe::request(Some(&source.config.name), Some(&source.digest), locations, whole);
     steps.start("probe");
     let probe = context.probe(remote, request.clone())?;
@@ -126,12 +147,18 @@ fn look(context: &Context, remote: &mut Remote, source: &Source, locations: &[Lo
 }
 
 /// Without a location anywhere: where the app is already; on a local node APP.localhost, else the node's own name, as toppcloud did.
-fn or_default(locations: Vec<Location>, probe: &Probe, node: &NodeRecord, app: &AppName) -> Result<Vec<Location>, Failure> {
+fn or_default(
+    locations: Vec<Location>,
+    probe: &Probe,
+    node: &NodeRecord,
+    app: &AppName,
+) -> Result<Vec<Location>, Failure> {
     let somewhere = probe.app.as_ref().is_some_and(|app| !app.locations.is_empty());
     if !locations.is_empty() || somewhere {
         return Ok(locations);
     }
-    let default = if node.provider == "local" { format!("{app}.localhost").replace('_', "-") } else { node.name.clone() };
+    let default =
+        if node.provider == "local" { format!("{app}.localhost").replace('_', "-") } else { node.name.clone() };
     Ok(vec![default.parse::<Location>()?])
 }
 
@@ -176,7 +203,8 @@ fn service_settings(context: &Context, source: &Source) -> Result<Value, Failure
     let mut all = Map::new();
     for (service, settings) in &context.config()?.services {
         if source.config.settings.services.iter().any(|used| &used.name == service) {
-            let settings: Map<String, Value> = settings.iter().map(|(key, value)| (key.clone(), json!(value.expose()))).collect();
+            let settings: Map<String, Value> =
+                settings.iter().map(|(key, value)| (key.clone(), json!(value.expose()))).collect();
             all.insert(service.clone(), Value::Object(settings));
         }
     }

@@ -38,9 +38,9 @@ impl Explain for Error {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Error::LocationTaken { location, .. } => Some(format!(
-                "choose another --host, or take it from that app first: cloudtool deactivate {location}"
-            )),
+            Error::LocationTaken { location, .. } => {
+                Some(format!("choose another --host, or take it from that app first: cloudtool deactivate {location}"))
+            }
             Error::Facts { node, .. } => Some(format!("run: cloudtool setup-node {node}")),
             Error::Template(_) => None,
         }

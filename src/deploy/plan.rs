@@ -135,13 +135,19 @@ fn added(before: Option<&[String]>, now: &[String]) -> Vec<String> {
 /// The top-level names of settings that differ, and `env.NAME` for variables.
 fn changed_settings(before: &Settings, now: &Settings) -> Vec<String> {
     // Settings are plain data: they always serialise.
-    let (Ok(Value::Object(old)), Ok(Value::Object(new))) = (serde_json::to_value(before), serde_json::to_value(now)) else {
+    let (Ok(Value::Object(old)), Ok(Value::Object(new))) = (serde_json::to_value(before), serde_json::to_value(now))
+    else {
         return Vec::new();
     };
-    let mut changed: Vec<String> =
-        new.iter().filter(|(name, value)| *name != "env" && old.get(*name) != Some(value)).map(|(name, _)| name.clone()).collect();
+    let mut changed: Vec<String> = new
+        .iter()
+        .filter(|(name, value)| *name != "env" && old.get(*name) != Some(value))
+        .map(|(name, _)| name.clone())
+        .collect();
     let names: BTreeSet<&String> = before.env.keys().chain(now.env.keys()).collect();
-    changed.extend(names.into_iter().filter(|name| before.env.get(*name) != now.env.get(*name)).map(|name| format!("env.{name}")));
+    changed.extend(
+        names.into_iter().filter(|name| before.env.get(*name) != now.env.get(*name)).map(|name| format!("env.{name}")),
+    );
     changed
 }
 

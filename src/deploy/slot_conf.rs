@@ -64,7 +64,8 @@ pub fn variables(settings: &Settings) -> Vec<String> {
     let mut seen = 0;
     while let Some(service) = services.get(seen).cloned() {
         seen += 1;
-        let Some(description) = Program::service_description(&service).and_then(|text| ini::Ini::load_from_str(text).ok())
+        let Some(description) =
+            Program::service_description(&service).and_then(|text| ini::Ini::load_from_str(text).ok())
         else {
             continue;
         };

@@ -42,9 +42,10 @@ impl Explain for Error {
             | Error::HostKeyChanged { .. }
             | Error::HostKeyUnknown { .. }
             | Error::Unreachable { .. } => Kind::Unreachable,
-            Error::KnownHosts { .. } | Error::InstallFailed { .. } | Error::NotSetUp { .. } | Error::Protocol { .. } => {
-                Kind::Failed
-            }
+            Error::KnownHosts { .. }
+            | Error::InstallFailed { .. }
+            | Error::NotSetUp { .. }
+            | Error::Protocol { .. } => Kind::Failed,
             Error::Refused(refused) => refused.kind(),
         }
     }
@@ -139,7 +140,9 @@ impl NodeError {
             lines.push("the answer begins:".to_owned());
             lines.extend(body.lines().take(12).map(|line| format!("  {line}")));
         }
-        for (key, title) in [("log", "the app's log ends:"), ("output", "its output ends:"), ("journal", "the journal ends:")] {
+        for (key, title) in
+            [("log", "the app's log ends:"), ("output", "its output ends:"), ("journal", "the journal ends:")]
+        {
             if let Some(log) = self.details.get(key).and_then(Value::as_array).filter(|log| !log.is_empty()) {
                 lines.push(title.to_owned());
                 lines.extend(log.iter().filter_map(Value::as_str).map(|line| format!("  {line}")));

@@ -34,10 +34,9 @@ impl HostKeys<'_> {
         let (host, port) = (destination.host.as_str(), destination.port);
         let mut known = ssh.known_hosts().map_err(|error| session::lost(destination, error))?;
         for file in self.files(destination) {
-            known.read_file(file, KnownHostFileKind::OpenSSH).map_err(|error| Error::KnownHosts {
-                path: file.to_owned(),
-                reason: error.message().to_owned(),
-            })?;
+            known
+                .read_file(file, KnownHostFileKind::OpenSSH)
+                .map_err(|error| Error::KnownHosts { path: file.to_owned(), reason: error.message().to_owned() })?;
         }
         match known.check_port(host, port, key) {
             CheckResult::Match => Ok(()),

@@ -84,7 +84,12 @@ impl Conversation {
     }
 
     /// Sends a request and reads its events to the end; the answer is the `result` event.
-    pub fn call(&mut self, session: &mut Session, request: &Value, on_event: &mut dyn FnMut(Event)) -> Result<Value, Error> {
+    pub fn call(
+        &mut self,
+        session: &mut Session,
+        request: &Value,
+        on_event: &mut dyn FnMut(Event),
+    ) -> Result<Value, Error> {
         self.send(request)?;
         session.count_round_trip();
         self.finish(on_event)
@@ -120,7 +125,10 @@ impl Conversation {
     /// Sends a request that goes on until [`Conversation::hang_up`] (`logs` with `follow`).
     pub fn send(&mut self, request: &Value) -> Result<(), Error> {
         let line = format!("{request}\n");
-        self.channel.write_all(line.as_bytes()).and_then(|()| self.channel.flush()).map_err(|error| self.broken(&error.to_string()))
+        self.channel
+            .write_all(line.as_bytes())
+            .and_then(|()| self.channel.flush())
+            .map_err(|error| self.broken(&error.to_string()))
     }
 
     fn finish(&mut self, on_event: &mut dyn FnMut(Event)) -> Result<Value, Error> {
@@ -140,7 +148,8 @@ impl Conversation {
             Ok(0) => return Err(self.ended()),
             Ok(_) => {}
         }
-        let value: Value = serde_json::from_str(&line).map_err(|error| self.nonsense(&format!("{error} in {line:?}")))?;
+        let value: Value =
+            serde_json::from_str(&line).map_err(|error| self.nonsense(&format!("{error} in {line:?}")))?;
         match value.get("event").and_then(Value::as_str) {
             Some("result") => Ok(Ending::Result(value)),
             Some("error") => {
@@ -252,7 +261,8 @@ mod tests {
     #[test]
     fn events_are_understood() {
         let event: Event =
-            serde_json::from_str(r#"{"event":"step","step":"stage","state":"done","seconds":0.5,"detail":"x"}"#).unwrap();
+            serde_json::from_str(r#"{"event":"step","step":"stage","state":"done","seconds":0.5,"detail":"x"}"#)
+                .unwrap();
         assert!(matches!(event, Event::Step { seconds, .. } if seconds == 0.5));
     }
 }

@@ -145,7 +145,8 @@ impl Ui {
         if self.assume_yes {
             return Ok(());
         }
-        let answer = self.ask(&format!("{what}\nType {name} to go on: "), "say --yes (-y) to go on without a question")?;
+        let answer =
+            self.ask(&format!("{what}\nType {name} to go on: "), "say --yes (-y) to go on without a question")?;
         if answer.trim() == name {
             Ok(())
         } else {

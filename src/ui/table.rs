@@ -36,7 +36,8 @@ impl Table {
     fn lines(&self) -> Vec<String> {
         let header: Vec<String> = self.headers.iter().map(|h| (*h).to_owned()).collect();
         let all: Vec<&Vec<String>> = std::iter::once(&header).chain(&self.rows).collect();
-        let width = |column: usize| all.iter().filter_map(|row| row.get(column)).map(|c| c.chars().count()).max().unwrap_or(0);
+        let width =
+            |column: usize| all.iter().filter_map(|row| row.get(column)).map(|c| c.chars().count()).max().unwrap_or(0);
         let widths: Vec<usize> = (0..self.headers.len()).map(width).collect();
         all.iter()
             .map(|row| {

@@ -105,11 +105,12 @@ class Deployment:
         variables: dict[str, str] = {}
         secret_names: set[str] = set()
         venv = None
-        if settings["packages"]:
+        wanted = [*platform_packages(settings), *settings["packages"]]
+        if wanted:
             from . import packages
 
             with ctx.step("packages") as step:
-                installed = packages.ensure(ctx, settings["packages"])
+                installed = packages.ensure(ctx, wanted)
                 step.detail = f"installed {', '.join(installed)}" if installed else None
         if settings["services"]:
             from . import services
@@ -164,6 +165,15 @@ class Deployment:
                 self.state.save()
         except (Failure, OSError) as second:
             ctx.warning(f"Not all of the failed release could be taken away now, the next update will: {second}")
+
+
+def platform_packages(settings: dict) -> list[str]:
+    """What the platform needs beyond a set-up node: nodes without PHP apps do not carry PHP."""
+    if settings["platform"] == "php":
+        return ["libapache2-mod-php", "php-cli"]
+    if settings["runner"] and settings["runner"]["kind"] == "paste":
+        return ["python3-pastedeploy"]
+    return []
 
 
 def find_state(ctx, app: str) -> state.State:

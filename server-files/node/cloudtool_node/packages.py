@@ -112,7 +112,7 @@ def update(ctx) -> None:
             "Look at the node's network and at /etc/apt/sources.list; then run the command again.",
             details={"log": _errors(result)},
         )
-    os.makedirs(paths.VAR, mode=0o755, exist_ok=True)
+    os.makedirs(paths.VAR, mode=0o700, exist_ok=True)
     converge.put(UPDATED, f"{time.time():.0f}\n")
 
 

@@ -16,7 +16,7 @@ def probe(ctx, _payload) -> dict:
     return {
         "program": paths.program_version(),
         "node": node(),
-        "app": describe(found, request.get("digest")) if found else None,
+        "app": describe(found, request) if found else None,
         "taken": taken(app, locations) if locations else {},
         "lock": lock.holder(lock.app_file(app)) if app else None,
     }
@@ -26,7 +26,8 @@ def version(_ctx, _payload) -> dict:
     return {"program": paths.program_version()}
 
 
-def describe(found: state.State, digest: str | None) -> dict:
+def describe(found: state.State, request: dict) -> dict:
+    digest = request.get("digest")
     entry = found.entry(found.live) if found.live else None
     healthy = bool(found.live) and http1.listens(found.port(found.live_slot))
     same = bool(healthy and digest and entry and entry["digest"] == digest)
@@ -43,6 +44,11 @@ def describe(found: state.State, digest: str | None) -> dict:
     }
     if not same:
         answer["have"] = have(found)
+    if request.get("manifest") and found.live:
+        text = files.read(paths.manifest(found.app, found.live))
+        launch = slots.Launch.load(found.app, found.live)
+        answer["manifest"] = json.loads(text) if text else None
+        answer["settings"] = launch.settings if launch else None
     return answer
 
 

@@ -171,7 +171,7 @@ def build(ctx, app: str, release_dir: str, file: str, venv: str) -> None:
     converge.directory(venv, 0o750, uid, owner)
     converge.directory(cache, 0o700, uid, owner)
     environment = f"{paths.RUN}/build-{app}.env"
-    os.makedirs(paths.RUN, mode=0o755, exist_ok=True)
+    converge.directory(paths.RUN)
     converge.put(environment, environment_file(cache), 0o600)
     for secret in PASSWORD_IN_ADDRESS.findall(converge.read(environment).decode()):
         ctx.secret(secret)

@@ -17,7 +17,7 @@ from .context import Failure
 
 NAME = re.compile(r"[a-z][a-z0-9_-]*")
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
-INSTALLED = f"{paths.VAR}/services"
+INSTALLED = paths.INSTALLED_SERVICES
 # What the scripts read: the defaults of service.ini and, over them, what the admin has set.
 EFFECTIVE = f"{paths.RUN}/services"
 NODE_SECRETS = f"{paths.SECRETS}/_node"
@@ -157,7 +157,7 @@ def settle(ctx, service: Service, given: dict) -> dict[str, str]:
         os.makedirs(paths.SERVICE_SETTINGS, mode=0o700, exist_ok=True)
         converge.put(path, json.dumps(set_here, indent=1) + "\n", 0o600)
     effective = service.settings | set_here
-    os.makedirs(paths.RUN, mode=0o755, exist_ok=True)
+    converge.directory(paths.RUN)
     converge.directory(EFFECTIVE, 0o700)
     converge.put(f"{EFFECTIVE}/{service.name}.json", json.dumps(effective) + "\n", 0o600)
     for name in service.secrets & effective.keys():

@@ -38,12 +38,13 @@ DIRECTORIES = (
     (f"{paths.ETC}/firewall.d", 0o755),
     (paths.FRONT, 0o755),
     (paths.SERVICE_SETTINGS, 0o700),
-    (paths.VAR, 0o755),
+    (paths.VAR, 0o700),
     (paths.STATES, 0o700),
     (paths.MANIFESTS, 0o700),
     (paths.SECRETS, 0o700),
-    (f"{paths.VAR}/services", 0o755),
-    (paths.LOCKS, 0o755),
+    (paths.INSTALLED_SERVICES, 0o700),
+    (paths.LOCKS, 0o700),
+    (paths.RUN, 0o755),
     (paths.LOGS, 0o755),
 )
 

@@ -55,6 +55,7 @@ def environment(state, slot: str, launch: Launch) -> dict[str, str]:
         "CLOUDTOOL_RELEASE_DIR": release_dir,
         "CLOUDTOOL_RUN_DIR": f"{paths.RUN}/{slot}-{app}",
         "CLOUDTOOL_VENV": launch.venv or "",
+        "CLOUDTOOL_DRAIN_TIMEOUT": str(settings["drain_timeout"]),
         "CLOUDTOOL_WORKERS": str(settings["processes"] * settings["threads"]),
         "TEMP": "/tmp",
         "HOME": paths.data(app),

@@ -15,12 +15,14 @@ use super::tools;
 use crate::providers::{Image, Progress};
 
 /// What a cloud's image has beside the essential packages.
-const PACKAGES: &str = "systemd,systemd-sysv,dbus,openssh-server,sudo,iproute2,ca-certificates,python3";
+const PACKAGES: &str = "apt,systemd,systemd-sysv,dbus,openssh-server,sudo,iproute2,ca-certificates,python3";
 
 /// Certificate authorities the owner of this machine added. Behind a network that inspects TLS, nodes need them too.
 const OWN_AUTHORITIES: &str = "/usr/local/share/ca-certificates";
 
-const UBUNTU_KEYRING: &str = "/usr/share/keyrings/ubuntu-archive-keyring.gpg";
+/// The key Ubuntu's archive is signed with since 2018, fingerprint F6EC B376 2474 EDA9 D21B 7022 8719 20D1 991B C93C.
+/// It comes with us because Debian 12 has no package of it.
+const UBUNTU_KEY: &[u8] = include_bytes!("ubuntu-archive-keyring.gpg");
 
 /// What can be built or is built: Debian always, Ubuntu when its image is there or its archive can be reached.
 pub fn list(state: &StateDir) -> Vec<Image> {
@@ -65,10 +67,9 @@ fn build(release: &Release, file: &Path) -> Result<(), LocalError> {
     mmdebstrap.args(["--quiet", "--variant=minbase", "--format=tar"]);
     mmdebstrap.arg(format!("--include={PACKAGES}"));
     if release.distribution == Distribution::Ubuntu {
-        if !Path::new(UBUNTU_KEYRING).exists() {
-            tools::install(&["ubuntu-archive-keyring"])?;
-        }
-        mmdebstrap.arg(format!("--keyring={UBUNTU_KEYRING}"));
+        let keyring = file.with_file_name("ubuntu-archive-keyring.gpg");
+        fs::write(&keyring, UBUNTU_KEY).map_err(LocalError::io(format!("cannot write {}", keyring.display())))?;
+        mmdebstrap.arg(format!("--keyring={}", keyring.display()));
     }
     if !own_authorities().is_empty() {
         // Constant texts: mmdebstrap's hooks are shell.

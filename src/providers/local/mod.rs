@@ -17,7 +17,7 @@ mod trash;
 
 pub use error::LocalError;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use catalog::Release;
@@ -56,12 +56,17 @@ impl Local {
         let mut found = Vec::new();
         if !memory::is_enforced() {
             found.push(
-                "The memory of a local node's size is not enforced: there is neither systemd nor a memory cgroup here."
+                "The memory of a local node's size has no effect: there is neither systemd nor a memory cgroup here."
                     .into(),
             );
         }
-        if !std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+        if !Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
             found.push("This machine has cgroup version 1: the `memory` of an app is accepted on a local node, but not enforced.".into());
+        }
+        if let Some(table) = network::foreign_drop() {
+            found.push(format!(
+                "The firewall table `{table}` of this machine drops forwarded packets: local nodes may not reach the network."
+            ));
         }
         found
     }
@@ -254,6 +259,11 @@ impl Provider for Local {
         let _lock = self.state.lock(name)?;
         if self.state.node(name).exists() {
             return Err(Error::NameTaken { provider: NAME.into(), name: name.into() });
+        }
+        if let Some(table) = network::foreign_drop() {
+            progress.warning(&format!(
+                "The firewall table `{table}` of this machine drops forwarded packets: the node may not reach the network."
+            ));
         }
         if !memory::is_enforced() {
             progress.warning("This machine cannot limit the memory of a node: the size has no effect.");

@@ -17,6 +17,26 @@ const NETWORKS: u8 = 20;
 /// The first port that is forwarded; the next node gets the next free one.
 const FIRST_PORT: u16 = 8080;
 
+/// A table of somebody else (a firewall, Docker) that drops what this machine forwards: nodes then have no way out. Its
+/// rules are not ours to change.
+pub fn foreign_drop() -> Option<String> {
+    let rules = tools::run(tools::program("nft").args(["list", "ruleset"])).ok()?;
+    dropping_table(&rules)
+}
+
+fn dropping_table(ruleset: &str) -> Option<String> {
+    let mut table = None;
+    for line in ruleset.lines() {
+        if let Some(name) = line.strip_prefix("table ") {
+            table = Some(name.trim_end_matches([' ', '{']).to_owned());
+        }
+        if line.contains("hook forward ") && line.contains("policy drop") {
+            return table;
+        }
+    }
+    None
+}
+
 /// The address, network and port of a new node. Hold [`super::state::lock_machine`] until its record is written.
 pub fn allocate(state: &StateDir, records: &[Record]) -> Result<(u8, Ipv4Addr, u16), LocalError> {
     let network = match records.first() {
@@ -133,6 +153,13 @@ fn sysctl(key: &str) -> Result<(), LocalError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_firewall_that_drops_is_named() {
+        let docker = "table ip nat {\n}\ntable ip filter {\n\tchain FORWARD {\n\t\ttype filter hook forward priority filter; policy drop;\n\t}\n}\n";
+        assert_eq!(dropping_table(docker).as_deref(), Some("ip filter"));
+        assert_eq!(dropping_table(&docker.replace("drop", "accept")), None);
+    }
 
     #[test]
     fn every_node_has_its_forward() {

@@ -1,0 +1,43 @@
+//! End to end: the real binary against a real node, which is made before the first test and destroyed after the last.
+//!
+//! The tests share the node and run one after the other, each with apps of its own. They need root on Linux; without it they are
+//! counted as ignored, and it is said why. `cargo test --test e2e -- NAME` runs those whose name holds NAME.
+
+mod hammer;
+mod http;
+mod world;
+
+mod deploying;
+
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
+
+use libtest_mimic::{Arguments, Trial};
+use world::World;
+
+/// A test: its name, and what it does with the node.
+type Test = (&'static str, fn(&World));
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // One node, and tests that load it: side by side they would measure each other.
+    arguments.test_threads = Some(1);
+    let tests: Vec<Test> = [deploying::TESTS].concat();
+    let missing = world::what_is_missing();
+    if let Some(missing) = &missing {
+        eprintln!("\n*** THE END-TO-END TESTS DO NOT RUN: {missing} ***\n");
+    }
+    let world: Arc<OnceLock<World>> = Arc::default();
+    let trials = tests.into_iter().map(|(name, test)| {
+        let world = Arc::clone(&world);
+        let trial = Trial::test(name, move || {
+            test(world.get_or_init(World::new));
+            Ok(())
+        });
+        trial.with_ignored_flag(missing.is_some())
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    // Dropping it destroys the node, before the exit code ends the process.
+    drop(Arc::into_inner(world).and_then(OnceLock::into_inner));
+    conclusion.exit_code()
+}

@@ -1,0 +1,199 @@
+//! The node all tests share, and how they reach it.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// A set-up local node with a configuration of its own; destroyed when dropped.
+pub struct World {
+    /// Home, configuration and inventory of the "user".
+    pub home: TempDir,
+    pub address: String,
+    /// The loopback port that leads to the node's port 80.
+    pub forwarded_port: u16,
+}
+
+pub const NODE: &str = "e2e";
+
+/// Why the tests cannot run here, if they cannot.
+pub fn what_is_missing() -> Option<String> {
+    let output = Command::new("id").arg("-u").output().ok()?;
+    if output.stdout == b"0\n" { None } else { Some("they boot system containers, which needs root".to_owned()) }
+}
+
+impl World {
+    /// Creates the node and sets it up.
+    pub fn new() -> Self {
+        let home = tempfile::tempdir().expect("a temporary home");
+        fs::write(home.path().join("cloudtool.ini"), "").expect("an empty configuration");
+        let mut world = World { home, address: String::new(), forwarded_port: 0 };
+        let _ = world.cloudtool(["destroy-node", NODE, "--if-exists", "-y"]);
+        let output = world.cloudtool(["create-node", NODE, "--setup-node", "--json"]);
+        assert_success(&output);
+        let node = json_lines(&output).into_iter().find(|line| line["event"] == "node").expect("the node is told");
+        world.address = node["private_ips"][0].as_str().expect("it has an address").to_owned();
+        world.forwarded_port = node["forwarded_port"].as_u64().expect("it has a forwarded port") as u16;
+        world
+    }
+
+    /// Where local nodes of the tests live: their images stay there between runs.
+    pub fn local_dir() -> PathBuf {
+        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("local")
+    }
+
+    /// The binary under test, with an environment that holds nothing of the person who runs the tests.
+    pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cloudtool"));
+        command
+            .args(args)
+            .env_clear()
+            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("HOME", self.home.path())
+            .env("USER", "tester")
+            .env("CLOUDTOOL_DATA_DIR", self.home.path().join("data"))
+            .env("CLOUDTOOL_CONFIG", self.home.path().join("cloudtool.ini"))
+            .env("CLOUDTOOL_LOCAL_DIR", Self::local_dir())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the binary to its end.
+    pub fn cloudtool<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Output {
+        self.command(args).output().expect("the binary starts")
+    }
+
+    /// Runs it and expects success; its standard output.
+    pub fn ok<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> String {
+        let output = self.cloudtool(args);
+        assert_success(&output);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Runs it and expects this exit code; standard output and error together.
+    pub fn fails<S: AsRef<OsStr>>(&self, code: i32, args: impl IntoIterator<Item = S>) -> String {
+        let output = self.cloudtool(args);
+        assert_eq!(output.status.code(), Some(code), "{}", both(&output));
+        both(&output)
+    }
+
+    /// Runs a program on the node as root, over the system's own ssh.
+    pub fn on_node<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Output {
+        self.ssh().args(words).output().expect("ssh starts")
+    }
+
+    /// The same, expecting success; what it printed, trimmed.
+    pub fn node_says<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> String {
+        let output = self.on_node(words);
+        assert_success(&output);
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// Runs a script of ours on the node with `sh`, as root.
+    pub fn node_script(&self, script: &str) -> String {
+        let mut child = self
+            .ssh()
+            .args(["sh", "-eu"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("ssh");
+        child.stdin.take().expect("a pipe").write_all(script.as_bytes()).expect("the script is written");
+        let output = child.wait_with_output().expect("ssh ends");
+        assert_success(&output);
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    pub fn ssh(&self) -> Command {
+        let data = self.home.path().join("data");
+        let mut command = Command::new("ssh");
+        command
+            .arg("-F/dev/null")
+            .arg("-i")
+            .arg(data.join("id_ed25519"))
+            .arg("-oStrictHostKeyChecking=yes")
+            .arg(format!("-oUserKnownHostsFile={}", data.join("known_hosts").display()))
+            .arg("-oBatchMode=yes")
+            .arg(format!("root@{}", self.address))
+            .stdin(Stdio::null());
+        command
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let output = self.cloudtool(["destroy-node", NODE, "--if-exists", "-y"]);
+        if !output.status.success() {
+            eprintln!("the node could not be destroyed: {}", both(&output));
+        }
+    }
+}
+
+/// A directory with an app in it.
+pub struct App {
+    pub dir: TempDir,
+    pub name: String,
+}
+
+impl App {
+    /// An app whose `app.ini` has these lines below `app_name`.
+    pub fn new(name: &str, ini: &str) -> Self {
+        let app = App { dir: tempfile::tempdir().expect("a temporary directory"), name: name.to_owned() };
+        app.ini(ini)
+    }
+
+    /// A WSGI app that answers every request with `answer`.
+    pub fn hello(name: &str, answer: &str) -> Self {
+        Self::new(name, "runner = app.py\n").file("app.py", &hello_source(answer))
+    }
+
+    pub fn ini(self, ini: &str) -> Self {
+        let text = format!("[production]\napp_name = {}\n{ini}", self.name);
+        self.file("app.ini", &text)
+    }
+
+    /// Writes a file, making its directories.
+    pub fn file(self, path: &str, content: &str) -> Self {
+        self.write(path, content.as_bytes());
+        self
+    }
+
+    pub fn write(&self, path: &str, content: &[u8]) {
+        let path = self.dir.path().join(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("its directories");
+        fs::write(path, content).expect("the file");
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn path_str(&self) -> &str {
+        self.dir.path().to_str().expect("a temporary path is UTF-8")
+    }
+}
+
+/// A WSGI module that answers every request with `answer`.
+pub fn hello_source(answer: &str) -> String {
+    format!(
+        "def application(environ, start_response):\n    start_response('200 OK', [('Content-Type', 'text/plain')])\n    return [b{answer:?}]\n"
+    )
+}
+
+pub fn both(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+pub fn assert_success(output: &Output) {
+    assert!(output.status.success(), "status {:?}\n{}", output.status.code(), both(output));
+}
+
+/// The JSON documents of a `--json` run, one a line.
+pub fn json_lines(output: &Output) -> Vec<serde_json::Value> {
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+}
