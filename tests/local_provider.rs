@@ -93,8 +93,7 @@ impl Lab {
         found.extend(mounts.lines().filter(|line| line.contains(&dir)).map(|line| format!("mount {line}\n")));
         let nodes = std::fs::read_dir(self.dir.path().join("nodes")).unwrap().count();
         let locks = std::fs::read_dir(self.dir.path().join("locks")).unwrap().flatten();
-        let locks: Vec<PathBuf> =
-            locks.map(|e| e.path()).filter(|p| !p.to_string_lossy().contains("/image-")).collect();
+        let locks: Vec<PathBuf> = locks.map(|entry| entry.path()).collect();
         let start = Instant::now();
         while std::fs::read_dir(self.dir.path().join("trash")).is_ok_and(|trash| trash.count() > 0) {
             assert!(start.elapsed() < Duration::from_secs(180), "the trash is not emptied");

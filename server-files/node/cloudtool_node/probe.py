@@ -45,8 +45,10 @@ def describe(found: state.State, request: dict) -> dict:
     if not same:
         answer["have"] = have(found)
     if request.get("manifest") and found.live:
+        from . import slots
+
         text = files.read(paths.manifest(found.app, found.live))
-        launch = slots.Launch.load(found.app, found.live)
+        launch = slots.load_launch(found.app, found.live)
         answer["manifest"] = json.loads(text) if text else None
         answer["settings"] = launch.settings if launch else None
     return answer

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::catalog::{Distribution, RELEASES, Release};
 use super::error::LocalError;
-use super::state::StateDir;
+use super::state::{self, StateDir};
 use super::tools;
 use crate::providers::{Image, Progress};
 
@@ -45,7 +45,7 @@ pub fn ensure(state: &StateDir, release: &Release, progress: &dyn Progress) -> R
         return Ok(file);
     }
     progress.step(&format!("building the image {}, once (half a minute)", release.id));
-    let _lock = state.lock(&format!("image-{}", release.id))?;
+    let _lock = state::lock_file(&state.images().join(format!("{}.lock", release.id)))?;
     if file.exists() {
         return Ok(file);
     }
@@ -109,7 +109,8 @@ fn own_authorities() -> Vec<(PathBuf, Vec<u8>)> {
 fn remove_older(state: &StateDir, release: &Release) -> io::Result<()> {
     let prefix = format!("{}-", release.id);
     for entry in fs::read_dir(state.images())?.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+        let name = entry.file_name();
+        if name.to_string_lossy().starts_with(&prefix) {
             fs::remove_file(entry.path())?;
         }
     }

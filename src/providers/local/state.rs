@@ -1,4 +1,5 @@
-//! The state directory: `images/`, `nodes/NAME/` (`node.json`, `root/`, `console.log`) and `locks/`. All of it is root's.
+//! The state directory: `images/`, `nodes/NAME/` (`node.json`, `root/`, `console.log`), `locks/` and
+//! `trash/`. All of it is root's.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -147,7 +148,8 @@ pub fn lock_machine() -> Result<Lock, LocalError> {
     lock_file(Path::new("/run/cloudtool-local.lock"))
 }
 
-fn lock_file(path: &Path) -> Result<Lock, LocalError> {
+/// The lock that is a file, waited for.
+pub fn lock_file(path: &Path) -> Result<Lock, LocalError> {
     let failed = || LocalError::io(format!("cannot lock {}", path.display()));
     loop {
         let file = File::options().create(true).truncate(false).write(true).open(path).map_err(failed())?;
