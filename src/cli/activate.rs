@@ -11,6 +11,7 @@ use crate::names::{AppName, BadName, Location, ReleaseId};
 /// Point a location at an app, or at one of its releases
 #[derive(Debug, Args)]
 pub(super) struct Activate {
+    /// The location: HOST, HOST/PATH or *.DOMAIN
     location: Location,
     /// APP, APP@vN, or prev for the previous release of the app that has the location
     #[arg(value_name = "APP[@vN]|prev")]

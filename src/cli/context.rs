@@ -11,7 +11,7 @@ use crate::error::{Failure, Kind};
 use crate::inventory::{Inventory, KnownHosts, NewEvent, NodeRecord};
 use crate::names::{AppName, Location};
 use crate::node::{Destination, Event, HostKeys, UnknownKey};
-use crate::providers::{Provider, hosts::Hosts, local::Local};
+use crate::providers::{self, Provider, hosts};
 use crate::ui::{Steps, Ui};
 
 /// Opened once a run, lazily: `--help` and `init` work with a broken configuration.
@@ -58,14 +58,14 @@ impl Context {
             return Ok(section.clone());
         }
         let wanted = wanted.unwrap_or("default");
-        if DRIVERS.contains(&wanted) {
+        if providers::NAMES.contains(&wanted) {
             return Ok(ProviderConfig {
                 name: wanted.to_owned(),
                 provider: wanted.to_owned(),
                 ..ProviderConfig::default()
             });
         }
-        let known: Vec<&str> = config.providers.keys().map(String::as_str).chain(DRIVERS).collect();
+        let known: Vec<&str> = config.providers.keys().map(String::as_str).chain(providers::NAMES.iter().copied()).collect();
         Err(Failure::new(Kind::Usage, format!("there is no provider {wanted:?}"))
             .hint(format!("choose one of {}, or add a section [provider:{wanted}]", known.join(", "))))
     }
@@ -85,22 +85,14 @@ impl Context {
         sections.sort_by(|a, b| a.provider.cmp(&b.provider));
         sections.dedup_by(|a, b| a.provider == b.provider && a.endpoint == b.endpoint && a.region == b.region);
         let mut providers = sections.iter().map(|section| self.driver(section)).collect::<Result<Vec<_>, _>>()?;
-        if !sections.iter().any(|section| section.provider == "ssh") {
-            providers.push(Box::new(Hosts::new(self.inventory()?.nodes()?)));
+        if !sections.iter().any(|section| section.provider == hosts::NAME) {
+            providers.push(providers::open(hosts::NAME, self.inventory()?.nodes()?)?);
         }
         Ok(providers)
     }
 
     fn driver(&self, section: &ProviderConfig) -> Result<Box<dyn Provider>, Failure> {
-        match section.provider.as_str() {
-            "local" => Ok(Box::new(Local::new())),
-            "ssh" => Ok(Box::new(Hosts::new(self.inventory()?.nodes()?))),
-            other => Err(Failure::new(
-                Kind::Usage,
-                format!("[provider:{}] names the provider {other:?}, which this version does not have", section.name),
-            )
-            .hint(format!("providers are {}", DRIVERS.join(", ")))),
-        }
+        Ok(providers::open(&section.provider, self.inventory()?.nodes()?)?)
     }
 
     /// The node that was named, or that is known to serve one of the locations or the app, or the default one, or the only one.
@@ -278,9 +270,6 @@ fn locations(answer: &Value) -> Vec<Location> {
     let texts = answer["locations"].as_array().into_iter().flatten().filter_map(Value::as_str);
     texts.filter_map(|text| text.parse().ok()).collect()
 }
-
-/// The providers of this version.
-const DRIVERS: [&str; 2] = ["local", "ssh"];
 
 /// Shows an event of a node.
 pub(super) fn show(steps: &mut Steps, event: Event) {

@@ -9,6 +9,7 @@ use crate::names::Location;
 /// Take locations away from their apps; the apps keep running
 #[derive(Debug, Args)]
 pub(super) struct Deactivate {
+    /// The locations: HOST, HOST/PATH or *.DOMAIN
     #[arg(required = true, value_name = "LOCATION")]
     locations: Vec<Location>,
     #[command(flatten)]

@@ -10,6 +10,7 @@ use crate::node::Event;
 /// Show what an app wrote: errors, requests, hooks
 #[derive(Debug, Args)]
 pub(super) struct Logs {
+    /// The app's name
     app: AppName,
     /// Go on as lines come, until Ctrl-C
     #[arg(short, long)]

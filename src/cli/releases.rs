@@ -11,6 +11,7 @@ use crate::ui::Table;
 /// List the releases of an app: who, when, how long, with which result
 #[derive(Debug, Args)]
 pub(super) struct Releases {
+    /// The app's name
     app: AppName,
     #[command(flatten)]
     node: NodeChoice,

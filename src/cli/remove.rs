@@ -10,6 +10,7 @@ use crate::names::AppName;
 /// Remove an app from a node; its data stays unless told otherwise
 #[derive(Debug, Args)]
 pub(super) struct Remove {
+    /// The app's name
     app: AppName,
     /// Destroy the data of its services too: databases, files, secrets
     #[arg(long)]

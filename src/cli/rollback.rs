@@ -13,6 +13,7 @@ use crate::names::{AppName, ReleaseId};
 /// The same way as an update: the release is started, checked, and switched to. Data stays as it is.
 #[derive(Debug, Args)]
 pub(super) struct Rollback {
+    /// The app's name
     app: AppName,
     /// The release to go to (or forward to)
     #[arg(long, value_name = "RELEASE")]

@@ -30,6 +30,7 @@ impl World {
     pub fn new() -> Self {
         let home = tempfile::tempdir().expect("a temporary home");
         fs::write(home.path().join("cloudtool.ini"), "").expect("an empty configuration");
+        Self::share_images().expect("a place for images");
         let mut world = World { home, address: String::new(), forwarded_port: 0 };
         let _ = world.cloudtool(["destroy-node", NODE, "--if-exists", "-y"]);
         let output = world.cloudtool(["create-node", NODE, "--setup-node", "--json"]);
@@ -40,9 +41,17 @@ impl World {
         world
     }
 
-    /// Where local nodes of the tests live: their images stay there between runs.
+    /// Where local nodes of the tests live. Their images are kept, for all tests and the next run.
     pub fn local_dir() -> PathBuf {
         PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("local")
+    }
+
+    fn share_images() -> std::io::Result<()> {
+        let shared = Path::new("/var/cache/cloudtool-tests/images");
+        fs::create_dir_all(shared)?;
+        fs::create_dir_all(Self::local_dir())?;
+        let link = Self::local_dir().join("images");
+        if link.exists() { Ok(()) } else { std::os::unix::fs::symlink(shared, link) }
     }
 
     /// The binary under test, with an environment that holds nothing of the person who runs the tests.

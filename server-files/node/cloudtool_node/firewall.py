@@ -13,7 +13,7 @@ APP_PORTS = "20000-31999"
 def ensure(setup) -> None:
     """The rules on disk; they are checked before they replace the old ones. `load` puts them into the kernel."""
     template = (converge.read(f"{paths.PROGRAM}/setup/firewall.nft") or b"").decode()
-    content = render(template, sshd.ports(setup.ctx))
+    content = render(template, sshd.ports(setup.sshd))
     if converge.read(PATH) != content.encode():
         candidate = f"{PATH}.candidate"
         converge.put(candidate, content)

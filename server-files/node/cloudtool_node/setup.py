@@ -71,6 +71,7 @@ class Setup:
         self.unchanged = 0
         self.user = str(ctx.request.get("user") or "root")
         self.key = ctx.request.get("key")
+        self.sshd = []
         # Installed by this very run, and so started with all of its configuration in place.
         self.front_is_fresh = False
 
@@ -86,6 +87,7 @@ class Setup:
         with self.ctx.step("front"):
             self.front()
         with self.ctx.step("firewall"):
+            self.sshd = sshd.read(self.ctx)
             firewall.ensure(self)
         with self.ctx.step("sshd"):
             sshd.ensure(self)

@@ -22,6 +22,8 @@ def ensure(setup) -> None:
     keys_only = basic + converge.read(f"{paths.PROGRAM}/setup/sshd-passwords.conf")
     if old == keys_only:
         setup.unchanged += 1
+        if ("passwordauthentication", "yes") in setup.sshd:
+            setup.ctx.warning("sshd takes passwords: another file in /etc/ssh overrules cloudtool's (see sshd -T).")
         return
     settings = effective(setup.ctx, setup.user)
     proven = key_is_authorized(setup.key, setup.user, settings.get("authorizedkeysfile", ".ssh/authorized_keys"))
@@ -65,10 +67,10 @@ def objection(ctx, user: str, keys_only: bool) -> str | None:
     return None
 
 
-def ports(ctx) -> list[int]:
+def ports(settings) -> list[int]:
     """The ports sshd listens on, and the one that we came in by: nobody is locked out by a setting that is not applied yet."""
     found = set()
-    for name, value in _settings(ctx, []):
+    for name, value in settings:
         if name == "port" and value.isdigit():
             found.add(int(value))
         elif name == "listenaddress" and (port := value.split()[0].rpartition(":")[2]).isdigit():
@@ -81,16 +83,17 @@ def ports(ctx) -> list[int]:
 def effective(ctx, user: str) -> dict[str, str]:
     """sshd's settings for a login of `user`; of a setting with several values the first."""
     settings = {}
-    for name, value in _settings(ctx, ["-C", f"user={user},host=localhost,addr=127.0.0.1"]):
+    for name, value in read(ctx, ["-C", f"user={user},host=localhost,addr=127.0.0.1"]):
         settings.setdefault(name, value)
     return settings
 
 
-def _settings(ctx, arguments):
+def read(ctx, arguments=()) -> list[tuple[str, str]]:
+    """All settings of sshd, as its configuration on disk makes them."""
     # sshd refuses to say anything without this directory, which is only there while it runs.
     os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
     shown = ctx.run(["/usr/sbin/sshd", "-T", *arguments], check=False).stdout
-    return [line.split(" ", 1) for line in shown.splitlines() if " " in line]
+    return [(name, value) for name, _, value in (line.partition(" ") for line in shown.splitlines())]
 
 
 def port_in_use() -> int | None:

@@ -1,0 +1,40 @@
+# make          what there is
+# make demo     a real app on a real node on this machine (root, Linux)
+# make test     everything CI runs
+
+CARGO ?= cargo
+BIN := target/release/cloudtool
+DEMO_NODE := demo
+
+.PHONY: help build demo demo-clean test lint docs bench clean
+
+help:
+	@sed -n 's/^# make/make/p' Makefile
+
+build:
+	$(CARGO) build --release --locked
+
+# make demo-clean   take away all that make demo made
+demo: build
+	scripts/demo $(BIN) $(DEMO_NODE)
+
+demo-clean:
+	@if [ -x $(BIN) ]; then $(BIN) destroy-node $(DEMO_NODE) --if-exists --yes; fi
+
+# make lint     formatting and static checks of Rust, Python and shell
+lint:
+	scripts/install-test-tools
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	scripts/lint-node-code
+
+test: lint
+	cd server-files/node && python3 -m unittest discover -q -s tests -t .
+	$(CARGO) test --locked --no-fail-fast
+
+# make docs     the book, to docs/book/build (needs mdbook)
+docs:
+	mdbook build docs/book
+
+clean:
+	$(CARGO) clean

@@ -1,0 +1,119 @@
+import json
+import os
+import tempfile
+import time
+import unittest
+
+from cloudtool_node import health, logs, session
+from cloudtool_node.context import Context, Failure, Writer
+
+
+def pipe_with(data: bytes) -> int:
+    read, write = os.pipe()
+    os.write(write, data)
+    os.close(write)
+    return read
+
+
+class Requests(unittest.TestCase):
+    def test_lines_and_payloads_follow_each_other(self):
+        source = session.Input(pipe_with(b'{"a":1}\n\0\0\0\3abc\0\0\0\2de\0\0\0\0{"b":2}\n'))
+        self.assertEqual(source.line(), b'{"a":1}')
+        payload = session.Payload(source)
+        self.assertEqual(payload.read(2) + payload.read(9) + payload.read(9), b"abcde")
+        self.assertEqual(payload.read(1), b"")
+        self.assertEqual(source.line(), b'{"b":2}')
+        self.assertIsNone(source.line())
+
+    def test_an_unwanted_payload_is_passed_over(self):
+        source = session.Input(pipe_with(b"\0\0\0\3abc\0\0\0\0next\n"))
+        session.Payload(source).drain()
+        self.assertEqual(source.line(), b"next")
+
+    def test_a_payload_that_breaks_off_is_an_abort(self):
+        payload = session.Payload(session.Input(pipe_with(b"\0\0\0\5ab")))
+        payload.read(9)
+        with self.assertRaises(Failure) as caught:
+            payload.read(9)
+        self.assertEqual(caught.exception.code, "aborted")
+
+
+class Events(unittest.TestCase):
+    def setUp(self):
+        self.read, write = os.pipe()
+        self.ctx = Context({"by": "me@here"}, Writer(write))
+        self.addCleanup(os.close, self.read)
+        self.addCleanup(os.close, write)
+        self.addCleanup(self.ctx.close)
+
+    def events(self) -> list[dict]:
+        return [json.loads(line) for line in os.read(self.read, 1 << 20).splitlines()]
+
+    def test_secrets_are_never_said(self):
+        self.ctx.secret("hunter22")
+        self.ctx.secret("first line\nsecond line")
+        self.ctx.secret("short")
+        self.ctx.log("pip", "password hunter22, second line, short")
+        self.ctx.event("error", details={"log": ["hunter22"]})
+        said = self.events()
+        self.assertEqual(said[0]["line"], "password ***, ***, short")
+        self.assertEqual(said[1]["details"], {"log": ["***"]})
+
+    def test_a_failing_step_puts_its_name_to_the_failure(self):
+        with self.assertRaises(Failure) as caught, self.ctx.step("stage"):
+            raise Failure("stage", "no")
+        self.assertEqual(caught.exception.step, "stage")
+
+    def test_commands(self):
+        result = self.ctx.run(["sh", "-c", "echo out; echo err >&2; cat"], input="in\n", log="sh")
+        self.assertEqual((result.stdout, result.stderr), ("out\nin\n", "err\n"))
+        self.assertEqual({event["line"] for event in self.events()}, {"out", "err", "in"})
+        with self.assertRaises(Failure) as caught:
+            self.ctx.run(["sh", "-c", "echo why >&2; exit 3"], code="packages")
+        self.assertEqual(caught.exception.code, "packages")
+        self.assertIn("status 3: why", caught.exception.message)
+        self.assertEqual(self.ctx.run(["/nonexistent"], check=False).returncode, 127)
+
+    def test_a_command_ends_at_its_timeout_and_at_an_abort(self):
+        began = time.monotonic()
+        with self.assertRaises(Failure) as caught:
+            self.ctx.run(["sleep", "60"], timeout=0.05)
+        self.assertIn("longer than", caught.exception.message)
+        self.ctx.abort()
+        with self.assertRaises(Failure) as caught:
+            self.ctx.run(["sleep", "60"])
+        self.assertEqual(caught.exception.code, "aborted")
+        self.assertLess(time.monotonic() - began, 10)
+
+    def test_after_the_commit_nothing_is_aborted(self):
+        self.ctx.commit()
+        self.ctx.abort()
+        self.assertEqual(self.ctx.run(["echo", "done"]).stdout, "done\n")
+
+
+class Logs(unittest.TestCase):
+    def test_times_are_told_in_utc(self):
+        self.assertEqual(logs.stamp("[2026-01-02 03:04:05.678901] [v1] x"), "2026-01-02T03:04:05Z")
+        self.assertEqual(logs.stamp('1.2.3.4 - - [2026-01-02T03:04:05+0200] "GET'), "2026-01-02T01:04:05Z")
+        self.assertIsNone(logs.stamp("Traceback"))
+
+    def test_the_last_lines_and_what_follows(self):
+        with tempfile.NamedTemporaryFile() as file:
+            lines = [f"[2026-01-01 00:00:{second:02}] line {second}" for second in range(60)] * 100
+            file.write("\n".join([*lines, "unfinished"]).encode())
+            file.flush()
+            tail = logs.Tail("error", file.name)
+            found = tail.last(70, lambda at, line: "line 5" in line)
+            self.assertEqual(len(found), 70)
+            self.assertEqual(found[-1][2], "[2026-01-01 00:00:59] line 59")
+            self.assertEqual(tail.fresh(lambda *_: True), [])
+            file.write(b" now\n")
+            file.flush()
+            self.assertEqual([item[2] for item in tail.fresh(lambda *_: True)], ["unfinished now"])
+
+    def test_a_candidate_is_told_from_the_live_release(self):
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write("[t] [v1] [wsgi:error] old\n[t] [v2] [wsgi:error] new\nbare\n[t] [v2] [core:notice] x\n")
+            file.flush()
+            found = health.own_lines(file.name, 0, "v2")
+            self.assertEqual(found, ["[t] [v2] [wsgi:error] new", "bare"])
