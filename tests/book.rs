@@ -85,7 +85,12 @@ fn commands_page() -> String {
         page += &format!("\n```text\n{}\n```\n", sub.render_usage().to_string().replace("Usage: ", ""));
         let rows: String = sub
             .get_arguments()
-            .filter(|argument| !argument.is_global_set() && !argument.is_hide_set() && argument.get_id() != "help" && argument.get_id() != "version")
+            .filter(|argument| {
+                !argument.is_global_set()
+                    && !argument.is_hide_set()
+                    && argument.get_id() != "help"
+                    && argument.get_id() != "version"
+            })
             .map(row)
             .collect();
         if !rows.is_empty() {
@@ -107,11 +112,15 @@ fn row(argument: &clap::Arg) -> String {
         }
     };
     let mut meaning = argument.get_help().map(ToString::to_string).unwrap_or_default();
-    let possible: Vec<String> = argument.get_possible_values().iter().map(|value| format!("`{}`", value.get_name())).collect();
+    let possible: Vec<String> =
+        argument.get_possible_values().iter().map(|value| format!("`{}`", value.get_name())).collect();
     if takes_value && !possible.is_empty() {
         meaning += &format!("; one of {}", possible.join(", "));
     }
-    if takes_value && let Some(default) = argument.get_default_values().first().and_then(|value| value.to_str()).filter(|value| !value.is_empty()) {
+    if takes_value
+        && let Some(default) =
+            argument.get_default_values().first().and_then(|value| value.to_str()).filter(|value| !value.is_empty())
+    {
         meaning += &format!(" (default `{default}`)");
     }
     if let Some(variable) = argument.get_env().and_then(|name| name.to_str()) {

@@ -65,7 +65,8 @@ impl Context {
                 ..ProviderConfig::default()
             });
         }
-        let known: Vec<&str> = config.providers.keys().map(String::as_str).chain(providers::NAMES.iter().copied()).collect();
+        let known: Vec<&str> =
+            config.providers.keys().map(String::as_str).chain(providers::NAMES.iter().copied()).collect();
         Err(Failure::new(Kind::Usage, format!("there is no provider {wanted:?}"))
             .hint(format!("choose one of {}, or add a section [provider:{wanted}]", known.join(", "))))
     }

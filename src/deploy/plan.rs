@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Error, Probe, Source};
-use crate::app::{FileEntry, Manifest, changes};
+use crate::app::{FileEntry, changes};
 use crate::config::Settings;
 use crate::names::{AppName, Location, ReleaseId};
 use crate::node::Program;
@@ -95,7 +95,7 @@ impl Plan {
             let travelling = plan.uploads(source, probe);
             plan.upload_files = travelling.len();
             plan.upload_bytes = travelling.iter().map(|file| file.size).sum();
-            let old = app.and_then(|app| app.manifest.clone()).unwrap_or_else(Manifest::default);
+            let old = app.and_then(|app| app.manifest.clone()).unwrap_or_default();
             plan.files = changes::Changes::between(&old, &source.manifest);
         }
         Ok(plan)

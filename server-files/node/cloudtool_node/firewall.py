@@ -12,6 +12,12 @@ APP_PORTS = "20000-31999"
 
 def ensure(setup) -> None:
     """The rules on disk; they are checked before they replace the old ones. `load` puts them into the kernel."""
+    if not setup.sshd and os.path.exists(PATH):
+        # Without knowing sshd's ports the rules on disk are better than a guess that could lock somebody out.
+        setup.ctx.warning(
+            "sshd does not accept its own configuration (see sshd -t), so the firewall was left as it is."
+        )
+        return
     template = (converge.read(f"{paths.PROGRAM}/setup/firewall.nft") or b"").decode()
     content = render(template, sshd.ports(setup.sshd))
     if converge.read(PATH) != content.encode():

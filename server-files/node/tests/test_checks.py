@@ -1,4 +1,5 @@
 import unittest
+from types import MappingProxyType
 
 from cloudtool_node import checks
 from cloudtool_node.context import Failure
@@ -65,7 +66,9 @@ class Names(unittest.TestCase):
 
 
 class Settings(unittest.TestCase):
-    GOOD = {"platform": "python", "runner": {"kind": "wsgi", "file": "app.py", "object": "application"}}
+    GOOD = MappingProxyType(
+        {"platform": "python", "runner": {"kind": "wsgi", "file": "app.py", "object": "application"}}
+    )
 
     def test_defaults_are_filled_in(self):
         found = checks.settings(dict(self.GOOD))
