@@ -18,7 +18,7 @@ pub struct Source {
     pub config: AppConfig,
     pub manifest: Manifest,
     pub slot_conf: String,
-    /// The identity of a release made of this: files, settings, configuration of the slot, and the program that would run it.
+    /// The identity of a release made of this: files, settings, configuration of the slot.
     pub digest: String,
 }
 
@@ -40,7 +40,7 @@ impl Source {
         config.check_travels(|path| manifest.has(path))?;
         let slot_conf = slot_conf::render(&config)?;
         let digest = manifest.digest(&json!({
-            "app": config.name, "settings": config.settings, "slot_conf": slot_conf, "program": Program::version(),
+            "app": config.name, "settings": config.settings, "slot_conf": slot_conf,
         }));
         Ok(Source { dir: dir.to_owned(), config, manifest, slot_conf, digest })
     }

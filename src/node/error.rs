@@ -94,6 +94,18 @@ impl Error {
     }
 }
 
+/// A line of Apache's error log without the time, release, module, process and client that it begins with.
+fn without_brackets(line: &str) -> &str {
+    let mut rest = line;
+    while let Some((bracket, after)) = rest.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
+        if bracket.contains('[') {
+            break;
+        }
+        rest = after.strip_prefix(' ').unwrap_or(after);
+    }
+    if rest.is_empty() { line } else { rest }
+}
+
 /// `host`, or `[host]:port` as known_hosts files write it.
 pub(super) fn bracketed(host: &str, port: u16) -> String {
     if port == 22 { host.to_owned() } else { format!("[{host}]:{port}") }
@@ -145,12 +157,25 @@ impl NodeError {
         {
             if let Some(log) = self.details.get(key).and_then(Value::as_array).filter(|log| !log.is_empty()) {
                 lines.push(title.to_owned());
-                lines.extend(log.iter().filter_map(Value::as_str).map(|line| format!("  {line}")));
+                lines.extend(log.iter().filter_map(Value::as_str).map(|line| format!("  {}", without_brackets(line))));
             }
         }
         if let Some(file) = text("log_file") {
             lines.push(format!("the whole log on the node: {file}"));
         }
         lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_lines_lose_what_apache_puts_before_them() {
+        let line = "[2026-01-01 00:00:00.1] [v3] [wsgi:error] [pid 1] [client 127.0.0.1:0]   File \"app.py\", line 1";
+        assert_eq!(without_brackets(line), "  File \"app.py\", line 1");
+        assert_eq!(without_brackets("plain [1] text"), "plain [1] text");
+        assert_eq!(without_brackets("[only] [brackets]"), "[only] [brackets]");
     }
 }

@@ -156,8 +156,11 @@ impl Ui {
 
     fn ask(&self, prompt: &str, without_terminal: &str) -> Result<String, Failure> {
         if !self.interactive {
-            return Err(Failure::new(Kind::NeedsPerson, format!("a question needs a terminal: {}", prompt.trim()))
-                .hint(without_terminal.to_owned()));
+            return Err(Failure::new(
+                Kind::NeedsPerson,
+                format!("a question needs a terminal: {}", prompt.trim().replace('\n', " ")),
+            )
+            .hint(without_terminal.to_owned()));
         }
         let mut stderr = std::io::stderr().lock();
         // A prompt that cannot be written is a prompt nobody answers: the read below then ends it.

@@ -208,14 +208,15 @@ def start_candidate(ctx, current: state.State, slot: str, launch, locations: lis
     planned.fields["locations"] = locations
     entries = hooks_of["update_fetch"] if hooks_of else []
     first_fetch = next((number for number, entry in enumerate(entries) if "fetch" in entry), len(entries))
-    slots.put_away_waking(ctx, current.app, slot)
-    slots.configure(planned, slot, launch)
     if entries[:first_fetch]:
+        slots.put_away_waking(ctx, current.app, slot)
+        slots.configure(planned, slot, launch)
         with ctx.step("hooks"):
             for entry in entries[:first_fetch]:
                 hooks.run_script(ctx, planned, slot, launch, entry["script"])
     with ctx.step("start"):
         slots.put_away(ctx, current.app, slot)
+        slots.configure(planned, slot, launch)
         slots.limit_memory(ctx, planned, slot, launch.settings["memory"])
         candidate = health.Candidate(ctx, planned, slot, launch)
         candidate.start()

@@ -31,6 +31,9 @@ def app(ctx, name: str, verb: str):
     finally:
         with contextlib.suppress(OSError):
             os.truncate(fd, 0)
+            # An app that is gone, or never was, leaves no lock behind; whoever waits for it notices (`_try`).
+            if not os.path.exists(paths.state(name)):
+                os.unlink(app_file(name))
         os.close(fd)
 
 

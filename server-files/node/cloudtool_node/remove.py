@@ -74,4 +74,3 @@ def remove_files(ctx, app: str, with_data: bool) -> None:
         users.remove_app_user(ctx, app)
     files.remove(paths.state(app))
     files.fsync_directory(paths.STATES)
-    files.remove(lock.app_file(app))

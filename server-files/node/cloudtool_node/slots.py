@@ -125,7 +125,6 @@ def show(ctx, units: list[str]) -> dict[str, dict[str, str]]:
 def start(ctx, state, slot: str) -> None:
     unit = paths.app_unit(state.app, slot)
     began = time.time()
-    systemctl(ctx, "reset-failed", unit, check=False)
     result = systemctl(ctx, "start", unit, check=False)
     if result.returncode != 0:
         raise Failure(

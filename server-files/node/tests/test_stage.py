@@ -76,6 +76,12 @@ class Staging(unittest.TestCase):
         self.assertEqual((found.linked, found.uploaded_files), (1, 0))
         self.assertEqual(os.stat(f"{paths.release('shop', 'v2')}/b").st_nlink, 2)
 
+    def test_what_is_there_and_comes_all_the_same_is_passed_over(self):
+        payload = gzip.compress(tar((sha(b"1"), b"1"), (sha(b"2"), b"2")))
+        self.stage({"files": [entry("a", b"1")]}, gzip.compress(tar((sha(b"1"), b"1"))))
+        found = self.stage({"files": [entry("a", b"1"), entry("b", b"2")]}, payload, "v2", ["v1"])
+        self.assertEqual((found.linked, found.uploaded_files), (1, 1))
+
     def test_several_gzip_members_are_one_stream(self):
         data = tar((sha(b"1"), b"1"), (sha(b"2" * 99999), b"2" * 99999))
         payload = gzip.compress(data[:700]) + gzip.compress(data[700:])

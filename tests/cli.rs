@@ -1,0 +1,199 @@
+//! The command line as a user meets it, without a node: help, errors with their exit codes, JSON, files.
+
+use std::path::Path;
+
+use assert_cmd::Command;
+use tempfile::TempDir;
+
+/// A user with an empty home.
+struct User {
+    home: TempDir,
+}
+
+/// What a run came to.
+struct Run {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl User {
+    fn new() -> Self {
+        User { home: tempfile::tempdir().unwrap() }
+    }
+
+    fn run(&self, args: &[&str]) -> Run {
+        let output = Command::cargo_bin("cloudtool")
+            .unwrap()
+            .args(args)
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("PATH", "/usr/bin:/bin")
+            .env("CLOUDTOOL_DATA_DIR", self.home.path().join("data"))
+            .env("CLOUDTOOL_LOCAL_DIR", self.home.path().join("local"))
+            .current_dir(self.home.path())
+            .output()
+            .unwrap();
+        let home = self.home.path().to_string_lossy().into_owned();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&home, "~");
+        Run { code: output.status.code().unwrap(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.home.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+}
+
+#[test]
+fn the_first_help_is_one_page() {
+    let run = User::new().run(&["-h"]);
+    assert_eq!(run.code, 0);
+    assert!(run.stdout.lines().count() < 50, "{}", run.stdout);
+    insta::assert_snapshot!(run.stdout.lines().next().unwrap(), @"App Engine for servers you own");
+}
+
+#[test]
+fn an_unknown_command_is_a_usage_error() {
+    let run = User::new().run(&["updat"]);
+    assert_eq!(run.code, 2);
+    insta::assert_snapshot!(run.stderr, @r"
+    error: unrecognized subcommand 'updat'
+
+      tip: a similar subcommand exists: 'update'
+
+    Usage: cloudtool [OPTIONS] <COMMAND>
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn init_makes_an_app_that_validates() {
+    let user = User::new();
+    let run = user.run(&["init", "my-app"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    insta::assert_snapshot!(run.stdout, @"
+    wrote my-app/app.ini
+    wrote my-app/app.py
+    wrote my-app/static/hello.css
+    ");
+    let run = user.run(&["validate", "my-app"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    insta::assert_snapshot!(run.stdout, @"my-app is fine: 3 files, 0.0 MB");
+    let run = user.run(&["init", "my-app"]);
+    insta::assert_snapshot!(run.stdout, @"
+    kept  my-app/app.ini
+    kept  my-app/app.py
+    kept  my-app/static/hello.css
+    ");
+}
+
+#[test]
+fn every_mistake_of_an_app_ini_is_shown_at_once() {
+    let user = User::new();
+    user.write(
+        "app/app.ini",
+        "[production]\napp_nam = x\nrunner = app.py\nprocesses = many\nservice.postgris =\n\n[enf]\nA = 1\n",
+    );
+    let run = user.run(&["validate", "app"]);
+    assert_eq!(run.code, 2);
+    insta::assert_snapshot!(run.stderr);
+}
+
+#[test]
+fn errors_are_json_when_json_was_asked_for() {
+    let user = User::new();
+    let run = user.run(&["--json", "validate", "nowhere"]);
+    assert_eq!(run.code, 2);
+    let error: serde_json::Value = serde_json::from_str(run.stdout.trim()).unwrap();
+    assert_eq!(
+        (error["event"].as_str(), error["kind"].as_str(), error["exit"].as_u64()),
+        (Some("error"), Some("usage"), Some(2))
+    );
+}
+
+#[test]
+fn without_a_node_the_error_says_how_to_get_one() {
+    let user = User::new();
+    user.run(&["init", "app"]);
+    let run = user.run(&["update", "app"]);
+    assert_eq!(run.code, 2);
+    insta::assert_snapshot!(run.stderr, @"
+    error: there is no node yet
+    hint: make one with `cloudtool create-node NAME --setup-node`, or name a server you have with --node HOST
+    ");
+}
+
+#[test]
+fn nothing_asks_without_a_terminal() {
+    let user = User::new();
+    let run = user.run(&["remove", "app", "--node", "somewhere.test"]);
+    assert_eq!(run.code, 8);
+    insta::assert_snapshot!(run.stderr, @"
+    error: a question needs a terminal: app is removed from somewhere.test; its data stays. Type app to go on:
+    hint: say --yes (-y) to go on without a question
+    ");
+}
+
+#[test]
+fn a_configuration_others_can_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let user = User::new();
+    user.write("c.ini", "[provider:x]\nprovider = local\nsecret = sentinel-7f3a\n");
+    std::fs::set_permissions(user.home.path().join("c.ini"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let run = user.run(&["--config", "c.ini", "list-nodes"]);
+    assert_eq!(run.code, 2);
+    assert!(run.stderr.contains("chmod 600"), "{}", run.stderr);
+    assert!(!run.stderr.contains("sentinel"), "{}", run.stderr);
+}
+
+#[test]
+fn help_works_with_a_broken_configuration() {
+    let user = User::new();
+    user.write("c.ini", "[provider\n");
+    assert_eq!(user.run(&["--config", "c.ini", "update", "--help"]).code, 0);
+    assert_eq!(user.run(&["--config", "c.ini", "list-nodes"]).code, 2);
+}
+
+#[test]
+fn the_default_node_is_remembered() {
+    let user = User::new();
+    assert_eq!(user.run(&["default-node"]).stdout, "");
+    assert_eq!(user.run(&["default-node", "web.example.com"]).stdout, "web.example.com\n");
+    assert_eq!(user.run(&["--json", "default-node"]).stdout, "{\n  \"default_node\": \"web.example.com\"\n}\n");
+    assert_eq!(user.run(&["default-node", "--unset"]).code, 0);
+    assert_eq!(user.run(&["default-node"]).stdout, "");
+}
+
+#[test]
+fn list_nodes_is_an_array() {
+    let run = User::new().run(&["list-nodes", "--json"]);
+    assert_eq!((run.code, run.stdout.as_str()), (0, "[]\n"), "{}", run.stderr);
+}
+
+#[test]
+fn sizes_and_images_of_the_local_provider_are_listed() {
+    let user = User::new();
+    for (command, expected) in
+        [("list-images", "debian-12"), ("list-sizes", "small"), ("list-locations", "this-machine")]
+    {
+        let run = user.run(&[command]);
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        assert!(run.stdout.contains(expected), "{command}: {}", run.stdout);
+        let run = user.run(&["--json", command]);
+        let list: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        assert!(list.as_array().is_some_and(|list| list.iter().any(|item| item["id"] == expected)), "{command}");
+    }
+}
+
+#[test]
+fn an_unreachable_node_is_said_so() {
+    let user = User::new();
+    user.run(&["init", "app"]);
+    // Port 9 of the loopback: nobody listens there.
+    let run = user.run(&["query", "--node", "root@127.0.0.1:9"]);
+    assert_eq!(run.code, 5, "{}", run.stderr);
+    assert!(Path::new(&user.home.path().join("app/app.ini")).is_file());
+}
