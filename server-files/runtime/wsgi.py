@@ -1,9 +1,11 @@
 """The WSGI script of every Python app: finds the app by the slot's environment and loads it, once a process.
 
-A failure to load is the app's: it goes to the error log as it is, and the visitor gets a plain 500 without a word of
-the environment.
+A failure to load is the app's: its traceback goes to the error log, without the frames of this file and of the import
+system, and the visitor gets a plain 500 without a word of the environment. The next request tries again: what was
+missing, a database say, may be there by then.
 """
 
+import _thread
 import importlib
 import importlib.util
 import os
@@ -86,4 +88,44 @@ def with_location(app):
     return application
 
 
-application = with_location(load())
+class Lazily:
+    """The app: loaded when the process starts, and again at each request until it succeeds."""
+
+    def __init__(self):
+        self.lock = _thread.allocate_lock()
+        self.app = None
+        self.load()
+
+    def load(self):
+        with self.lock:
+            if self.app is None:
+                try:
+                    self.app = with_location(load())
+                except (Exception, SystemExit) as error:
+                    tell(error)
+
+    def __call__(self, environ, start_response):
+        if self.app is None:
+            self.load()
+        if self.app is None:
+            start_response("500 Internal Server Error", [("Content-Type", "text/plain; charset=utf-8")])
+            return [b"The app could not be loaded; its error log says why.\n"]
+        return self.app(environ, start_response)
+
+
+def tell(error):
+    """Writes the traceback, as far as it is the app's, in one piece: other processes write there too."""
+    import traceback
+
+    told = traceback.TracebackException.from_exception(error)
+    chained = told
+    while chained is not None:
+        ours = (__file__, importlib.__file__)
+        frames = [f for f in chained.stack if f.filename not in ours and not f.filename.startswith("<frozen importlib")]
+        chained.stack = traceback.StackSummary.from_list(frames)
+        chained = chained.__cause__ or chained.__context__
+    sys.stderr.write(f"{os.environ['CLOUDTOOL_APP_NAME']} cannot be loaded.\n{''.join(told.format())}")
+    sys.stderr.flush()
+
+
+application = Lazily()

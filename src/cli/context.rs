@@ -44,8 +44,8 @@ impl Context {
 
     /// `user@host` of the person at this machine, for locks and the audit log.
     pub(super) fn by(&self) -> String {
-        let user =
-            std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "unknown".to_owned());
+        let user = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+        let user = user.or_else(login_name).unwrap_or_else(|| "unknown".to_owned());
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         format!("{user}@{}", host.trim())
     }
@@ -264,6 +264,14 @@ impl Context {
             self.ui.warn(&format!("the event was not recorded: {failure}"));
         }
     }
+}
+
+/// The name of the user this process runs as, where the environment does not tell.
+fn login_name() -> Option<String> {
+    let uid = rustix::process::getuid().as_raw().to_string();
+    let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
+    let mut users = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    users.find(|fields| fields.get(2) == Some(&uid.as_str())).map(|fields| fields[0].to_owned())
 }
 
 /// The `locations` of an answer.

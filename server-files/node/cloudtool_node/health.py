@@ -101,7 +101,7 @@ class Candidate:
         return Failure(
             code,
             f"{self.launch.release} of {self.state.app} does not serve. {why}",
-            "What the app wrote to its log is below.",
+            f"The whole log: cloudtool logs {self.state.app}",
             details=details,
         )
 

@@ -44,7 +44,7 @@ def run_script(ctx, state, slot: str, launch: slots.Launch, words: list[str]) ->
             "hook",
             f"The update_fetch script {words[0]} ended with status {result.returncode}"
             f" after {time.monotonic() - started:.1f} s.",
-            "Its output is below; the old release keeps serving.",
+            f"The whole output: cloudtool logs {state.app} --stream hooks",
             details={"log": (result.stdout + result.stderr).splitlines()[-health.LOG_LINES :]},
         )
 

@@ -252,7 +252,7 @@ class Setup:
                 raise Failure(
                     "front",
                     "HAProxy does not accept cloudtool's configuration; the front goes on with the one it has.",
-                    "This is a bug of cloudtool; please report it with the lines below.",
+                    "This is a bug of cloudtool; please report it with these lines.",
                     details={"log": (result.stderr + result.stdout).splitlines()[-20:]},
                 )
             self.will("reload-front")

@@ -7,6 +7,8 @@ from . import files, paths
 from .context import Failure
 
 SECRET_BYTES = 32
+# App users have ids of their own, which the firewall knows them by (server-files/setup/firewall.nft).
+FIRST_ID, LAST_ID = 61000, 63999
 
 
 def name(app: str) -> str:
@@ -50,7 +52,10 @@ def _adm() -> int:
 
 def _create(ctx, app: str):
     ctx.run(
-        ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", paths.data(app)]
+        ["useradd", "--system"]
+        + ["-K", f"SYS_UID_MIN={FIRST_ID}", "-K", f"SYS_UID_MAX={LAST_ID}"]
+        + ["-K", f"SYS_GID_MIN={FIRST_ID}", "-K", f"SYS_GID_MAX={LAST_ID}"]
+        + ["--user-group", "--no-create-home", "--home-dir", paths.data(app)]
         + ["--shell", "/usr/sbin/nologin", "--comment", f"cloudtool app {app}", name(app)],
         code="setup",
     )
