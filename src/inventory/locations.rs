@@ -9,10 +9,29 @@ impl Inventory {
     /// Replaces all that is known about one node's locations by `locations` (with the app behind each). The node must be in
     /// the inventory.
     pub fn learn_locations(&mut self, provider: &str, id: &str, locations: &[(Location, AppName)]) -> Result<()> {
+        self.replace_locations(provider, id, None, locations.iter().map(|(location, app)| (location, app)))
+    }
+
+    /// Replaces what is known about the locations of one app on one node. The node must be in the inventory.
+    pub fn learn_app(&mut self, provider: &str, id: &str, app: &AppName, locations: &[Location]) -> Result<()> {
+        self.replace_locations(provider, id, Some(app), locations.iter().map(|location| (location, app)))
+    }
+
+    /// `app`: whose locations are forgotten first; none: everybody's.
+    fn replace_locations<'a>(
+        &mut self,
+        provider: &str,
+        id: &str,
+        app: Option<&AppName>,
+        locations: impl Iterator<Item = (&'a Location, &'a AppName)>,
+    ) -> Result<()> {
         let path_error = self.path_error();
-        let learn = |db: &mut rusqlite::Connection| {
+        let replace = |db: &mut rusqlite::Connection| {
             let change = db.transaction()?;
-            change.execute("DELETE FROM locations WHERE provider = ?1 AND node_id = ?2", [provider, id])?;
+            change.execute(
+                "DELETE FROM locations WHERE provider = ?1 AND node_id = ?2 AND (?3 IS NULL OR app = ?3)",
+                rusqlite::params![provider, id, app.map(AppName::as_str)],
+            )?;
             for (location, app) in locations {
                 change.execute(
                     "INSERT OR REPLACE INTO locations (location, provider, node_id, app) VALUES (?1, ?2, ?3, ?4)",
@@ -21,27 +40,7 @@ impl Inventory {
             }
             change.commit()
         };
-        learn(&mut self.db).map_err(path_error)
-    }
-
-    /// Replaces what is known about the locations of one app on one node. The node must be in the inventory.
-    pub fn learn_app(&mut self, provider: &str, id: &str, app: &AppName, locations: &[Location]) -> Result<()> {
-        let path_error = self.path_error();
-        let learn = |db: &mut rusqlite::Connection| {
-            let change = db.transaction()?;
-            change.execute(
-                "DELETE FROM locations WHERE provider = ?1 AND node_id = ?2 AND app = ?3",
-                [provider, id, app.as_str()],
-            )?;
-            for location in locations {
-                change.execute(
-                    "INSERT OR REPLACE INTO locations (location, provider, node_id, app) VALUES (?1, ?2, ?3, ?4)",
-                    [&location.to_string(), provider, id, app.as_str()],
-                )?;
-            }
-            change.commit()
-        };
-        learn(&mut self.db).map_err(path_error)
+        replace(&mut self.db).map_err(path_error)
     }
 
     /// The node that serves exactly this location; [`super::Error::Ambiguous`] when several do.
@@ -90,6 +89,12 @@ mod tests {
         assert_eq!(on(&inventory, "three.com").unwrap(), None);
         assert!(on(&inventory, "one.com").unwrap_err().to_string().starts_with("one.com is on several nodes"));
         inventory.remove_node("p", "a").unwrap();
+        assert_eq!(on(&inventory, "one.com").unwrap().as_deref(), Some("b"));
+        let z = "z".parse().unwrap();
+        inventory.learn_app("p", "b", &z, &["four.com".parse().unwrap()]).unwrap();
+        inventory.learn_app("p", "b", &z, &["five.com".parse().unwrap()]).unwrap();
+        assert_eq!(on(&inventory, "four.com").unwrap(), None);
+        assert_eq!(on(&inventory, "five.com").unwrap().as_deref(), Some("b"));
         assert_eq!(on(&inventory, "one.com").unwrap().as_deref(), Some("b"));
         assert!(inventory.learn_locations("p", "gone", &[pair("one.com", "x")]).is_err());
     }
