@@ -1,0 +1,48 @@
+"""`make bench`: everything issue 2 sets a figure for, on nodes of its own, beside the peers in the same run. Needs root."""
+
+import argparse
+import sys
+from datetime import datetime
+
+import installing
+import many
+import serving
+import updating
+import uploading
+from nodes import World
+from table import table
+
+# What is measured on the one node that is set up, in this order: an idle node first.
+ON_A_NODE = {"serving": serving, "updating": updating, "uploading": uploading, "many": many}
+NAMES = ["installing", *ON_A_NODE]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(NAMES)} (all of them)")
+    parser.add_argument("--rounds", type=int, default=7, help="how often everything is done; medians count (7)")
+    options = parser.parse_args()
+    if unknown := set(options.parts) - set(NAMES):
+        parser.error(f"there is no {', '.join(unknown)}")
+    parts = options.parts or NAMES
+    rows = []
+    with World() as world:
+        if "installing" in parts:
+            say("installing")
+            rows += installing.measure(world, min(options.rounds, 3))
+        chosen = [name for name in ON_A_NODE if name in parts]
+        if chosen:
+            node = world.create_node("bench", "--setup-node")
+            node.says("apt-get install -y -q --no-install-recommends rsync")
+        for name in chosen:
+            say(name)
+            rows += ON_A_NODE[name].measure(node, options.rounds)
+    print(table(rows))
+    return 0
+
+
+def say(what: str) -> None:
+    print(f"{datetime.now():%H:%M:%S} {what}", file=sys.stderr, flush=True)
+
+
+sys.exit(main())
