@@ -209,6 +209,7 @@ def start_candidate(ctx, current: state.State, slot: str, launch, locations: lis
     entries = hooks_of["update_fetch"] if hooks_of else []
     first_fetch = next((number for number, entry in enumerate(entries) if "fetch" in entry), len(entries))
     if entries[:first_fetch]:
+        # What ran in the slot drains while the scripts run.
         slots.put_away_waking(ctx, current.app, slot)
         slots.configure(planned, slot, launch)
         with ctx.step("hooks"):
