@@ -35,9 +35,18 @@ def await_quiet(port: int, deadline: float) -> None:
 
 
 def has_children(pid: int) -> bool:
+    """Whether one of its processes still works. Those that have ended stay in the list until Apache looks at them."""
     try:
         with open(f"/proc/{pid}/task/{pid}/children") as file:
-            return bool(file.read().strip())
+            return any(works(child) for child in file.read().split())
+    except OSError:
+        return False
+
+
+def works(pid: str) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
 
