@@ -111,7 +111,7 @@ def put(node: Node, path: str, content: str) -> None:
 def load(node: Node, rounds: int) -> list[Row]:
     """wrk runs on the node, so that all are reached the same way; they take turns."""
     targets = {
-        "cloudtool": "-H 'Host: hello.test' http://127.0.0.1/",
+        "cloudtool": "-H 'Host: hello.test' http://127.0.0.1:80/",
         "nginx + gunicorn": "http://127.0.0.1:8001/",
         "Apache + mod_wsgi daemons": "http://127.0.0.1:8002/",
     }
