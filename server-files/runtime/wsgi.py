@@ -65,11 +65,6 @@ def load_module(path):
     return module
 
 
-def same(one, other):
-    """Compares in a time that says nothing of where they differ. (hmac does too, and costs each process 1 MB.)"""
-    return len(one) == len(other) and not sum(a != b for a, b in zip(one, other))
-
-
 def with_location(app):
     """Puts the mount where WSGI wants it, and says which requests are the node's own (update_fetch)."""
     with open(os.environ["CLOUDTOOL_SECRET_FILE"]) as file:
@@ -81,8 +76,12 @@ def with_location(app):
             environ["SCRIPT_NAME"] = mount + environ.get("SCRIPT_NAME", "")
             environ["REQUEST_URI"] = mount + environ.get("REQUEST_URI", "")
         update = environ.pop("HTTP_X_CLOUDTOOL_UPDATE", None)
-        if update and same(update, secret):
-            environ["cloudtool.update"] = True
+        if update:
+            # Only here: it loads OpenSSL, which would be a tenth of what an idle process needs.
+            import hmac
+
+            if hmac.compare_digest(update, secret):
+                environ["cloudtool.update"] = True
         return app(environ, start_response)
 
     return application
