@@ -66,6 +66,10 @@ def slot_env(name: str, slot: str) -> str:
     return f"{ETC}/apps/{name}/{slot}.env"
 
 
+def slot_port(name: str, slot: str) -> str:
+    return f"{ETC}/apps/{name}/{slot}.port"
+
+
 def app_secret(name: str) -> str:
     return f"{ETC}/apps/{name}/secret"
 

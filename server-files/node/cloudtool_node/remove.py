@@ -66,6 +66,7 @@ def remove_files(ctx, app: str, with_data: bool) -> None:
         files.remove_tree(f"{paths.UNIT_PROPERTIES}/{paths.app_unit(app, slot)}.d")
         files.remove(paths.slot_conf(app, slot))
         files.remove(paths.slot_env(app, slot))
+        files.remove(paths.slot_port(app, slot))
     files.remove(paths.logrotate(app))
     if with_data:
         files.remove_tree(paths.app(app))

@@ -85,8 +85,10 @@ def configure(state, slot: str, launch: Launch) -> None:
 
 
 def configure_waking(state) -> None:
-    """The drop-ins that say on which ports the slots are woken; the sockets' units cannot be loaded without."""
+    """On which ports the slots are woken (drop-ins; the sockets' units cannot be loaded without), and where those lead: not
+    by the slots' environments, because what wakes a slot runs as root."""
     for slot in SLOTS:
+        files.write(paths.slot_port(state.app, slot), f"CLOUDTOOL_PORT={state.port(slot)}\n")
         dropin = f"{paths.UNITS}/{paths.wake_socket(state.app, slot)}.d"
         if not os.path.isdir(dropin):
             os.mkdir(dropin, 0o755)
