@@ -18,11 +18,11 @@ pub(super) struct Logs {
     /// How many lines at the end
     #[arg(short = 'n', long = "lines", default_value_t = 50, value_name = "LINES")]
     lines: u32,
-    /// Only lines since then: 10m, 2h, 3d, or a time like 2026-01-31T12:00:00Z
+    /// Only lines since then: 30s, 10m, 2h, 3d ago, or a time in UTC like 2026-01-31T12:00:00Z
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Only lines that hold this text
-    #[arg(long, value_name = "TEXT")]
+    /// Only lines that match this regular expression
+    #[arg(long, value_name = "PATTERN")]
     grep: Option<String>,
     /// Which log; may be given several times; without it errors and hooks
     #[arg(long = "stream", value_name = "STREAM")]

@@ -79,6 +79,20 @@ def names(path: str) -> list[str]:
         return []
 
 
+def open_foreign(path: str, flags: int = os.O_RDONLY) -> int | None:
+    """Opens a regular file in a directory that belongs to somebody else, who may have put anything in its place: a link,
+    a pipe that would make us wait for ever, another name of a file of ours. None when it is none, or not there."""
+    try:
+        fd = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o640)
+    except OSError:
+        return None
+    found = os.fstat(fd)
+    if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
+        return fd
+    os.close(fd)
+    return None
+
+
 def remove(path: str) -> None:
     try:
         os.unlink(path)

@@ -4,7 +4,7 @@ import os
 import re
 import time
 
-from . import http1, paths, slots
+from . import files, http1, paths, slots
 from .context import Failure
 from .state import State
 
@@ -111,9 +111,8 @@ class Candidate:
 
 
 def own_lines(path: str, start: int, release: str) -> list[str]:
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
+    fd = files.open_foreign(path)
+    if fd is None:
         return []
     with open(fd, encoding="utf-8", errors="replace") as file:
         size = os.fstat(fd).st_size

@@ -7,7 +7,7 @@ import json
 import os
 import time
 
-from . import health, http1, paths, slots
+from . import files, health, http1, paths, slots
 from .context import Failure
 
 SANDBOX = "# --- sandbox"
@@ -33,12 +33,13 @@ def run_script(ctx, state, slot: str, launch: slots.Launch, words: list[str]) ->
             f"--property=EnvironmentFile={paths.slot_env(state.app, slot)}",
             *(f"--property={line}" for line in sandbox(state.app, slot)),
             "--",
-            *command(release_dir, words, launch.settings["platform"]),
+            # systemd puts variables in the place of $NAME, and $ in that of $$.
+            *(word.replace("$", "$$") for word in command(release_dir, words, launch.settings["platform"])),
         ],
         check=False,
         log="hook",
     )
-    _write_log(state.app, f"script {json.dumps(words)}", result.stdout + result.stderr, result.returncode)
+    _write_log(ctx, state.app, f"script {json.dumps(words)}", result.stdout + result.stderr, result.returncode)
     if result.returncode != 0:
         raise Failure(
             "hook",
@@ -94,24 +95,22 @@ def fetch(ctx, candidate: health.Candidate, path: str) -> None:
     except (OSError, http1.Closed, TimeoutError) as error:
         raise candidate.failure("hook", f"update_fetch {path} was not answered: {type(error).__name__}.") from error
     body = answer.body.decode("utf-8", "replace")
-    _write_log(state.app, f"fetch {path}", body, answer.status)
+    _write_log(ctx, state.app, f"fetch {path}", body, answer.status)
     for line in body[:BODY].splitlines():
         ctx.log("hook", line)
     if not 200 <= answer.status < 400:
         raise candidate.failure("hook", f"update_fetch {path} was answered with {answer.status}.", answer)
 
 
-def _write_log(app: str, what: str, output: str, status: int) -> None:
+def _write_log(ctx, app: str, what: str, output: str, status: int) -> None:
+    """Keeps what a script or a fetch said, without the secrets in it."""
     from .times import now
 
     text = f"[{now()}] {what}\n{output}" + ("" if output.endswith("\n") or not output else "\n")
     text += f"[{now()}] status {status}\n"
-    # The directory is the app's: a link in the file's place must not lead this write elsewhere.
-    try:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(f"{paths.logs(app)}/hooks.log", flags, 0o640)
-    except OSError:
+    fd = files.open_foreign(f"{paths.logs(app)}/hooks.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    if fd is None:
         return
     with open(fd, "w", encoding="utf-8", errors="replace") as file:
         os.fchown(fd, os.stat(paths.logs(app)).st_uid, -1)
-        file.write(text)
+        file.write(ctx.redacted(text))

@@ -6,7 +6,7 @@ import re
 import select
 import time
 
-from . import checks, paths, rollback
+from . import checks, files, paths, rollback, slots
 from .context import Failure
 from .times import FORMAT
 
@@ -15,10 +15,21 @@ BLOCK = 1 << 16
 # Lines carry their time in brackets: Apache's error log in UTC with a space, the access log with an offset.
 STAMP = re.compile(r"\[(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)[.\d]*(Z|[+-]\d{4})?\]")
 
+AGO = re.compile(r"([0-9]{1,9})([smhd])")
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+MOST_AGO = 100 * 365 * 86400
+# Less than all of a time is its beginning, which is how texts compare.
+TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\dZ?)?)?")
+
 
 def logs(ctx, _payload) -> dict:
-    app = rollback.existing(checks.app_name(ctx.request.get("app"))).app
-    wanted = ctx.request.get("streams") or ["error"]
+    current = rollback.existing(checks.app_name(ctx.request.get("app")))
+    app = current.app
+    # An app may write down what it knows; who reads its log need not know that.
+    for release in current.kept:
+        if launch := slots.load_launch(app, release):
+            launch.tell_secrets(ctx)
+    wanted = checks.texts(ctx.request.get("streams"), "The streams") or ["error"]
     if not set(wanted) <= set(STREAMS):
         raise checks.bad(f"The logs are called {', '.join(STREAMS)}.")
     count = checks.whole_number(ctx.request.get("lines") or 100, "lines", 1, 1_000_000)
@@ -44,12 +55,28 @@ def follow(ctx, tails: list["Tail"], keep) -> None:
 
 def chosen(request: dict):
     """A test for lines, from `since` (a time) and `grep` (a regular expression)."""
-    since = request.get("since")
+    since = moment(checks.text(request.get("since"), "since"))
+    grep = checks.text(request.get("grep"), "grep")
     try:
-        pattern = re.compile(request["grep"]) if request.get("grep") else None
+        pattern = re.compile(grep) if grep else None
     except re.error as error:
         raise Failure("bad-request", f"grep {request['grep']!r} is not a regular expression: {error}.") from error
     return lambda at, line: not (since and (at is None or at < since)) and (pattern is None or pattern.search(line))
+
+
+def moment(since: str | None) -> str | None:
+    """A time as lines are compared with it, from `10m` (that long ago, by the node's clock) or the beginning of a time."""
+    if since is None:
+        return None
+    if ago := AGO.fullmatch(since):
+        return time.strftime(FORMAT, time.gmtime(time.time() - min(int(ago[1]) * SECONDS[ago[2]], MOST_AGO)))
+    if TIME.fullmatch(since):
+        return since.replace(" ", "T")
+    raise Failure(
+        "bad-request",
+        f"since {since!r} is not a time.",
+        "Write how long ago (30s, 10m, 2h, 3d), or a time in UTC like 2026-01-31 or 2026-01-31T12:00:00Z.",
+    )
 
 
 def stamp(line: str) -> str | None:
@@ -67,7 +94,7 @@ def stamp(line: str) -> str | None:
 
 
 class Tail:
-    """One log file, opened without following links: the directory is the app's own."""
+    """One log file, opened with care: the directory is the app's own."""
 
     def __init__(self, stream: str, path: str):
         self.stream = stream
@@ -78,7 +105,7 @@ class Tail:
 
     def last(self, count: int, keep) -> list:
         """The last `count` lines that pass, read from the end."""
-        fd = self._open()
+        fd = files.open_foreign(self.path)
         if fd is None:
             return []
         with open(fd, "rb") as file:
@@ -102,7 +129,7 @@ class Tail:
 
     def fresh(self, keep) -> list:
         """Whole lines since the last look; after a rotation from the new beginning."""
-        fd = self._open()
+        fd = files.open_foreign(self.path)
         if fd is None:
             return []
         with open(fd, "rb") as file:
@@ -126,9 +153,3 @@ class Tail:
             if keep(self.at, line):
                 found.append((self.at, self.stream, line))
         return found
-
-    def _open(self) -> int | None:
-        try:
-            return os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError:
-            return None
