@@ -14,6 +14,9 @@ use super::host_keys::HostKeys;
 use super::{Destination, Proxy};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a server may take for each step until we are logged in. Something that accepts connections and says nothing must not
+/// hold us for ever.
+const LOGIN_TIMEOUT_MS: u32 = 15_000;
 
 /// A connection that is logged in.
 pub struct Session {
@@ -32,6 +35,7 @@ impl Session {
             None => ssh.set_tcp_stream(dial(destination)?),
             Some(proxy) => ssh.set_tcp_stream(dial_through(proxy, destination)?),
         }
+        ssh.set_timeout(LOGIN_TIMEOUT_MS);
         prefer_fast_ciphers(&ssh, destination)?;
         ssh.method_pref(MethodType::HostKey, &host_keys.preferred_algorithms(destination))
             .map_err(|error| lost(destination, error))?;
@@ -40,6 +44,8 @@ impl Session {
         // TCP, banner and algorithms, key exchange, the service request.
         let mut session = Session { ssh, destination: destination.clone(), key: None, round_trips: 4 };
         session.log_in()?;
+        // From here on a long silence is work: building an environment, waiting for a lock.
+        session.ssh.set_timeout(0);
         Ok(session)
     }
 
