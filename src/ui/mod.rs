@@ -6,6 +6,7 @@
 mod progress;
 mod table;
 
+use std::borrow::Cow;
 use std::io::{BufRead, IsTerminal, Write};
 
 use serde::Serialize;
@@ -60,7 +61,7 @@ impl Ui {
     /// One line of data for people; says nothing with `--json`.
     pub fn line(&self, text: impl AsRef<str>) {
         if !self.json {
-            print_out(text.as_ref());
+            print_out(&plain(text.as_ref()));
         }
     }
 
@@ -86,6 +87,13 @@ impl Ui {
     /// Talk, on standard error; silent with `-q`.
     pub fn say(&self, text: impl AsRef<str>) {
         if self.verbosity >= 0 {
+            self.print_err(&plain(text.as_ref()));
+        }
+    }
+
+    /// The same with colours of ours in it.
+    fn say_painted(&self, text: impl AsRef<str>) {
+        if self.verbosity >= 0 {
             self.print_err(text.as_ref());
         }
     }
@@ -93,13 +101,13 @@ impl Ui {
     /// Talk that only `-v` shows.
     pub fn detail(&self, text: impl AsRef<str>) {
         if self.verbosity > 0 {
-            self.print_err(&self.paint("2", text.as_ref()));
+            self.print_err(&self.paint("2", &plain(text.as_ref())));
         }
     }
 
     /// A warning; `-q` does not silence it.
     pub fn warn(&self, text: &str) {
-        self.print_err(&format!("{} {text}", self.paint("33", "warning:")));
+        self.print_err(&format!("{} {}", self.paint("33", "warning:"), plain(text)));
     }
 
     /// The end of a run that failed.
@@ -111,12 +119,12 @@ impl Ui {
                 .to_string(),
             );
         }
-        self.print_err(&format!("{} {}", self.paint("1;31", "error:"), failure.message));
+        self.print_err(&format!("{} {}", self.paint("1;31", "error:"), plain(&failure.message)));
         for line in &failure.details {
-            self.print_err(&format!("  {} {line}", self.paint("2", "|")));
+            self.print_err(&format!("  {} {}", self.paint("2", "|"), plain(line)));
         }
         if let Some(hint) = &failure.hint {
-            self.print_err(&format!("{} {hint}", self.paint("1;36", "hint:")));
+            self.print_err(&format!("{} {}", self.paint("1;36", "hint:"), plain(hint)));
         }
     }
 
@@ -193,9 +201,31 @@ impl Ui {
     }
 }
 
+/// The text without what would move the cursor, set the title or colour what follows: it may come from an app, a node, or a file name.
+/// Lines and tabs stay.
+fn plain(text: &str) -> Cow<'_, str> {
+    let controls = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !text.contains(controls) {
+        return Cow::Borrowed(text);
+    }
+    let shown = text.chars().map(|c| if controls(c) { c.escape_default().to_string() } else { c.to_string() });
+    Cow::Owned(shown.collect())
+}
+
 /// Prints a line of data. A reader that went away (`| head`) ends the program quietly, as for any filter.
 fn print_out(text: &str) {
     if writeln!(std::io::stdout().lock(), "{text}").is_err() {
         std::process::exit(141);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_is_shown_as_it_is() {
+        assert_eq!(plain("ü\ttab\nline"), "ü\ttab\nline");
+        assert_eq!(plain("\x1b]0;title\x07\r\u{9b}2J"), "\\u{1b}]0;title\\u{7}\\r\\u{9b}2J");
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
-use super::Ui;
+use super::{Ui, plain};
 
 /// Shows steps one after the other and remembers how long each took.
 pub struct Steps {
@@ -55,10 +55,10 @@ impl Steps {
         );
         self.bar.disable_steady_tick();
         let seconds = self.ui.paint("2", &format!("{:>7.2} s", took.as_secs_f64()));
-        let line = format!("  {seconds}  {step:<12} {detail}");
-        let (ui, line) = (&self.ui, line.trim_end());
+        let line = plain(&format!("{step:<12} {detail}")).into_owned();
+        let ui = &self.ui;
         if !ui.is_json() {
-            self.bar.suspend(|| ui.say(line));
+            self.bar.suspend(|| ui.say_painted(format!("  {seconds}  {}", line.trim_end())));
         }
         self.timings.push((step.to_owned(), took));
     }
