@@ -5,9 +5,13 @@
 
 mod hammer;
 mod http;
+mod probe;
+mod straight;
 mod world;
 
 mod deploying;
+mod hostile;
+mod node_program;
 
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -22,7 +26,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // One node, and tests that load it: side by side they would measure each other.
     arguments.test_threads = Some(1);
-    let tests: Vec<Test> = [deploying::TESTS].concat();
+    let tests: Vec<Test> = [deploying::TESTS, node_program::TESTS, hostile::TESTS].concat();
     let missing = world::what_is_missing();
     if let Some(missing) = &missing {
         eprintln!("\n*** THE END-TO-END TESTS DO NOT RUN: {missing} ***\n");
