@@ -32,6 +32,10 @@ test: lint
 	cd server-files/node && python3 -m unittest discover -q -s tests -t .
 	$(CARGO) test --locked --no-fail-fast
 
+# make bench    measure everything there is a goal for, beside its peers (root; half an hour)
+bench: build
+	python3 bench
+
 # make docs     the book, to docs/book/build (needs mdbook)
 docs:
 	mdbook build docs/book

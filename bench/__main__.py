@@ -1,4 +1,4 @@
-"""`make bench`: everything issue 2 sets a figure for, on nodes of its own, beside the peers in the same run. Needs root."""
+"""`make bench`: everything there is a goal for, on nodes of its own, beside the peers in the same run. Needs root."""
 
 import argparse
 import sys
