@@ -73,7 +73,7 @@ pub(super) fn converge(context: &Context, remote: &mut Remote) -> Result<Value, 
         "program": Program::version(),
         "user": session.destination().user,
         "key": session.key(),
-        "options": {},
+        "lock_timeout": 600,
     });
     context.call(remote, request)
 }

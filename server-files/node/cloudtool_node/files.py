@@ -4,21 +4,20 @@ import os
 import stat
 
 
-def write(path: str, content: str, *, mode: int = 0o600, gid: int = -1, durable: bool = False) -> bool:
-    """Puts `content` at `path` by rename; says whether anything changed. `durable` waits for the disk."""
-    data = content.encode()
-    try:
-        with open(path, "rb") as file:
-            if file.read() == data:
-                return False
-    except FileNotFoundError:
-        pass
+def write(
+    path: str, content: str | bytes, *, mode: int = 0o600, uid: int = -1, gid: int = -1, durable: bool = False
+) -> bool:
+    """Makes `path` a file with this content, mode and owner; says whether anything had to be done. A new file takes the
+    old one's place by rename, so whoever reads it, and whatever kills us, sees one of the two. `durable` waits for the disk."""
+    data = content.encode() if isinstance(content, str) else content
+    if read_bytes(path) == data and not os.path.islink(path):
+        return own(path, mode, uid, gid)
     partial = f"{path}.new-{os.getpid()}"
     try:
         fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         try:
             write_all(fd, data)
-            os.fchown(fd, -1, gid)
+            os.fchown(fd, uid, gid)
             os.fchmod(fd, mode)
             if durable:
                 os.fsync(fd)
@@ -48,26 +47,53 @@ def fsync_directory(path: str) -> None:
         os.close(fd)
 
 
-def make_directory(path: str, *, mode: int, uid: int = 0, gid: int = 0) -> None:
-    """A directory with exactly this owner and mode; what is in it is left alone."""
+def make_directory(path: str, *, mode: int = 0o755, uid: int = 0, gid: int = 0) -> bool:
+    """Makes `path` a directory with exactly this owner and mode, and leaves alone what is in it; says whether anything
+    had to be done."""
     try:
         os.mkdir(path, 0o700)
+        made = True
     except FileExistsError:
-        pass
-    found = os.lstat(path)
-    if not stat.S_ISDIR(found.st_mode):
+        made = False
+    if not stat.S_ISDIR(os.lstat(path).st_mode):
         raise NotADirectoryError(20, "is not a directory", path)
-    if (found.st_uid, found.st_gid) != (uid, gid):
-        os.chown(path, uid, gid, follow_symlinks=False)
-    if stat.S_IMODE(found.st_mode) != mode or (found.st_uid, found.st_gid) != (uid, gid):
+    return own(path, mode, uid, gid) or made
+
+
+def make_link(path: str, target: str) -> bool:
+    """Makes `path` a symbolic link to `target`; says whether anything had to be done."""
+    if os.path.islink(path) and os.readlink(path) == target:
+        return False
+    partial = f"{path}.new-{os.getpid()}"
+    os.symlink(target, partial)
+    os.replace(partial, path)
+    return True
+
+
+def own(path: str, mode: int, uid: int, gid: int) -> bool:
+    """Gives what is there this mode and owner (-1: whoever it is), never through a link; says whether it had to."""
+    found = os.lstat(path)
+    strange = uid not in (-1, found.st_uid) or gid not in (-1, found.st_gid)
+    if strange:
+        os.lchown(path, uid, gid)
+    # A change of the owner takes the set-id bits away.
+    if strange or stat.S_IMODE(found.st_mode) != mode:
         os.chmod(path, mode)
+        return True
+    return False
 
 
 def read(path: str) -> str | None:
+    """The text of a file; None when there is none."""
+    content = read_bytes(path)
+    return None if content is None else content.decode()
+
+
+def read_bytes(path: str) -> bytes | None:
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, "rb") as file:
             return file.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 

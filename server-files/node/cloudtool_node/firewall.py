@@ -2,7 +2,7 @@
 
 import os
 
-from . import converge, paths, sshd
+from . import files, paths, sshd
 
 PATH = f"{paths.ETC}/firewall.nft"
 # The uids of the apps' users (users.py makes them here) and the ports of their slots (docs/architecture.md).
@@ -18,11 +18,11 @@ def ensure(setup) -> None:
             "sshd does not accept its own configuration (see sshd -t), so the firewall was left as it is."
         )
         return
-    template = (converge.read(f"{paths.PROGRAM}/setup/firewall.nft") or b"").decode()
+    template = (files.read_bytes(f"{paths.PROGRAM}/setup/firewall.nft") or b"").decode()
     content = render(template, sshd.ports(setup.sshd))
-    if converge.read(PATH) != content.encode():
+    if files.read_bytes(PATH) != content.encode():
         candidate = f"{PATH}.candidate"
-        converge.put(candidate, content)
+        files.write(candidate, content, mode=0o644)
         # A kernel without nftables (some containers) refuses even the check: that must not stop the set-up.
         problem = setup.ctx.run(["nft", "--check", "-f", candidate], check=False)
         os.unlink(candidate)
@@ -34,7 +34,7 @@ def ensure(setup) -> None:
             return
         setup.will("load-firewall")
     setup.file(PATH, content)
-    if b"ENABLED=yes" in (converge.read("/etc/ufw/ufw.conf") or b""):
+    if b"ENABLED=yes" in (files.read_bytes("/etc/ufw/ufw.conf") or b""):
         setup.ctx.warning("ufw is active on this node too and may close ports 80 and 443: ufw allow 80,443/tcp")
 
 

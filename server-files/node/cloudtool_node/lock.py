@@ -24,9 +24,7 @@ def app(ctx, name: str, verb: str):
     with ctx.step("lock"):
         fd = _acquire(ctx, app_file(name), ctx.request.get("lock_timeout") or 0)
     try:
-        owner = {"owner": ctx.by, "verb": verb, "since": now()}
-        os.truncate(fd, 0)
-        os.pwrite(fd, json.dumps(owner).encode(), 0)
+        _sign(ctx, fd, verb)
         yield
     finally:
         with contextlib.suppress(OSError):
@@ -34,6 +32,28 @@ def app(ctx, name: str, verb: str):
             # An app that is gone, or never was, leaves no lock behind; whoever waits for it notices (`_try`).
             if not os.path.exists(paths.state(name)):
                 os.unlink(app_file(name))
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def setup(ctx):
+    """Two set-ups of one node at once would wait for each other in apt, and mix their reloads."""
+    fd = _acquire(ctx, f"{paths.LOCKS}/setup", ctx.request.get("lock_timeout") or 0, "setting this node up")
+    try:
+        _sign(ctx, fd, "setup")
+        yield
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def service(ctx, name: str):
+    """Holds the installation of a service, which apps share."""
+    fd = _acquire(ctx, f"{paths.LOCKS}/service-{name}", 3600, f"installing {name}")
+    try:
+        _sign(ctx, fd, "deploy")
+        yield
+    finally:
         os.close(fd)
 
 
@@ -65,7 +85,15 @@ def holder(path: str) -> dict | None:
         os.close(fd)
 
 
-def _acquire(ctx, path: str, timeout: float) -> int:
+def _sign(ctx, fd: int, verb: str) -> None:
+    """Writes into the file who holds it."""
+    owner = {"owner": ctx.by, "verb": verb, "since": now()}
+    os.truncate(fd, 0)
+    os.pwrite(fd, json.dumps(owner).encode(), 0)
+
+
+def _acquire(ctx, path: str, timeout: float, doing: str = "working on this app") -> int:
+    os.makedirs(paths.LOCKS, 0o755, exist_ok=True)
     # A look at who holds the lock takes it for an instant, so even a timeout of 0 tries for a few milliseconds.
     deadline = time.monotonic() + max(timeout, 0.03)
     told = None
@@ -76,7 +104,7 @@ def _acquire(ctx, path: str, timeout: float) -> int:
         owner = holder(path)
         if time.monotonic() >= deadline:
             who = f"{owner['owner']} ({owner['verb']} since {owner['since']})" if owner else "Somebody else"
-            raise Failure("busy", f"{who} is working on this app.", "Try again when that has ended.")
+            raise Failure("busy", f"{who} is {doing}.", "Try again when that has ended.")
         if owner and owner != told:
             ctx.event("waiting", **{"for": "lock"}, **owner)
             told = owner

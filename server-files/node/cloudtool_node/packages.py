@@ -9,7 +9,7 @@ import re
 import struct
 import time
 
-from . import converge, paths
+from . import files, paths
 from .context import Failure
 
 STATUS = "/var/lib/dpkg/status"
@@ -66,11 +66,6 @@ def absent(names: list[str]) -> list[str]:
 
 def install(ctx, names: list[str]) -> None:
     """`apt-get install`, on a package system that earlier kills may have left half way."""
-    with converge.umask(0o022):
-        _install(ctx, names)
-
-
-def _install(ctx, names):
     wait_for_locks(ctx)
     heal(ctx)
     updated = False
@@ -113,7 +108,7 @@ def update(ctx) -> None:
             details={"log": _errors(result)},
         )
     os.makedirs(paths.VAR, mode=0o700, exist_ok=True)
-    converge.put(UPDATED, f"{time.time():.0f}\n")
+    files.write(UPDATED, f"{time.time():.0f}\n", mode=0o644)
 
 
 def heal(ctx) -> None:
@@ -246,7 +241,7 @@ def _lock_holder() -> str | None:
         finally:
             os.close(fd)
         if kind != fcntl.F_UNLCK:
-            name = (converge.read(f"/proc/{pid}/comm") or b"another program").decode("utf-8", "replace").strip()
+            name = (files.read_bytes(f"/proc/{pid}/comm") or b"another program").decode("utf-8", "replace").strip()
             return f"{name} (process {pid})"
     return None
 

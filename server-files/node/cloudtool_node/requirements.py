@@ -14,7 +14,7 @@ import re
 import shutil
 import stat
 
-from . import converge, paths, users
+from . import files, paths, users
 from .context import Failure
 
 # Changing how environments are built makes new ones.
@@ -85,7 +85,7 @@ def _read_file(listed, root, name, constraints):
     if path in listed.seen:
         return
     listed.seen.add(path)
-    content = converge.read(path)
+    content = files.read_bytes(path)
     if content is None:
         raise Failure(
             "requirements", f"The release has no file {name}.", "Correct requirements in app.ini, or add the file."
@@ -122,13 +122,13 @@ def _read_local(listed, root, line):
         return
     where = _inside(root, path)
     if os.path.isfile(where):
-        listed.add(path, converge.read(where))
+        listed.add(path, files.read_bytes(where))
     for directory, below, names in os.walk(where):
         below.sort()
         for name in sorted(names):
             full = os.path.join(directory, name)
             if os.path.isfile(full):
-                listed.add(os.path.relpath(full, root), converge.read(full))
+                listed.add(os.path.relpath(full, root), files.read_bytes(full))
 
 
 def _inside(root, name):
@@ -167,13 +167,13 @@ def build(ctx, app: str, release_dir: str, file: str, venv: str) -> None:
     if os.path.lexists(venv):
         shutil.rmtree(venv)
     uid = _uid(app)
-    converge.directory(paths.venvs(app), 0o750, 0, owner)
-    converge.directory(venv, 0o750, uid, owner)
-    converge.directory(cache, 0o700, uid, owner)
+    files.make_directory(paths.venvs(app), mode=0o750, gid=owner)
+    files.make_directory(venv, mode=0o750, uid=uid, gid=owner)
+    files.make_directory(cache, mode=0o700, uid=uid, gid=owner)
     environment = f"{paths.RUN}/build-{app}.env"
-    converge.directory(paths.RUN)
-    converge.put(environment, environment_file(cache), 0o600)
-    for secret in PASSWORD_IN_ADDRESS.findall(converge.read(environment).decode()):
+    files.make_directory(paths.RUN)
+    files.write(environment, environment_file(cache))
+    for secret in PASSWORD_IN_ADDRESS.findall(files.read_bytes(environment).decode()):
         ctx.secret(secret)
     wheel = (sorted(glob.glob("/usr/share/python-wheels/pip-*.whl")) or [""])[-1]
     properties = {
@@ -228,7 +228,7 @@ def stop(ctx, unit: str) -> None:
 def environment_file(cache: str) -> str:
     """systemd's EnvironmentFile: not on a command line, because addresses of package indexes may hold passwords."""
     values = {}
-    for line in (converge.read("/etc/environment") or b"").decode("utf-8", "replace").splitlines():
+    for line in (files.read_bytes("/etc/environment") or b"").decode("utf-8", "replace").splitlines():
         name, _, value = line.removeprefix("export ").partition("=")
         values[name.strip()] = value.strip().strip("\"'")
     values |= os.environ
@@ -256,7 +256,7 @@ def seal(venv: str, gid: int) -> None:
     os.chown(venv, 0, gid)
     os.chmod(venv, 0o750)
     os.sync()
-    converge.put(f"{venv}/{COMPLETE}", "", 0o640, 0, gid)
+    files.write(f"{venv}/{COMPLETE}", "", mode=0o640, uid=0, gid=gid, durable=True)
 
 
 def _uid(app):

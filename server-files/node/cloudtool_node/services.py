@@ -10,9 +10,8 @@ import os
 import pwd
 import re
 import secrets as random
-import shutil
 
-from . import converge, packages, paths, users
+from . import files, lock, packages, paths, users
 from .context import Failure
 
 NAME = re.compile(r"[a-z][a-z0-9_-]*")
@@ -48,14 +47,13 @@ def provision_all(ctx, app: str, settings: dict, service_settings: dict) -> Prov
     platform = settings["platform"]
     effective = {service.name: settle(ctx, service, service_settings.get(service.name) or {}) for service in wanted}
     names = [name for service in wanted for key in ("", platform) for name in service.packages.get(key, ())]
-    with converge.umask(0o022):
-        packages.ensure(ctx, names)
-        result = Provisioned()
-        for service in wanted:
-            install(ctx, service, effective[service.name])
-            environment = app_environment(ctx, service, app, platform, values.get(service.name, ""), result.variables)
-            add(result, service, provision(ctx, service, app, environment))
-            run_script(ctx, service, "check", f"does not work for {app}", {**environment, **result.variables})
+    packages.ensure(ctx, names)
+    result = Provisioned()
+    for service in wanted:
+        install(ctx, service, effective[service.name])
+        environment = app_environment(ctx, service, app, platform, values.get(service.name, ""), result.variables)
+        add(result, service, provision(ctx, service, app, environment))
+        run_script(ctx, service, "check", f"does not work for {app}", {**environment, **result.variables})
     return result
 
 
@@ -65,15 +63,14 @@ def remove(ctx, app: str, names: list[str], platform: str) -> list[str]:
     for name in sorted(set(names) - set(known)):
         ctx.warning(f"This node has no service {name} any more; what it kept for {app} stays.")
     removed = []
-    with converge.umask(0o022):
-        for service in reversed(in_order(known)):
-            settle(ctx, service, {})
-            environment = app_environment(ctx, service, app, platform, "", {})
-            run_script(ctx, service, "remove", f"could not remove the data of {app}", environment)
-            if service.data:
-                shutil.rmtree(f"{paths.data(app)}/{service.data}", ignore_errors=True)
-            shutil.rmtree(paths.service_secrets(app, service.name), ignore_errors=True)
-            removed.append(service.name)
+    for service in reversed(in_order(known)):
+        settle(ctx, service, {})
+        environment = app_environment(ctx, service, app, platform, "", {})
+        run_script(ctx, service, "remove", f"could not remove the data of {app}", environment)
+        if service.data:
+            files.remove_tree(f"{paths.data(app)}/{service.data}")
+        files.remove_tree(paths.service_secrets(app, service.name))
+        removed.append(service.name)
     return removed
 
 
@@ -150,16 +147,16 @@ def settle(ctx, service: Service, given: dict) -> dict[str, str]:
         allowed = ", ".join(service.settings) or "none"
         raise Failure("service", f"The service {service.name} has no setting {unknown[0]!r}.", f"It has: {allowed}.")
     path = f"{paths.SERVICE_SETTINGS}/{service.name}.json"
-    before = json.loads(converge.read(path) or b"{}")
+    before = json.loads(files.read_bytes(path) or b"{}")
     set_here = {key: value for key, value in before.items() if key in service.settings}
     set_here |= {key: str(value) for key, value in given.items()}
     if set_here != before:
         os.makedirs(paths.SERVICE_SETTINGS, mode=0o700, exist_ok=True)
-        converge.put(path, json.dumps(set_here, indent=1) + "\n", 0o600)
+        files.write(path, json.dumps(set_here, indent=1) + "\n", durable=True)
     effective = service.settings | set_here
-    converge.directory(paths.RUN)
-    converge.directory(EFFECTIVE, 0o700)
-    converge.put(f"{EFFECTIVE}/{service.name}.json", json.dumps(effective) + "\n", 0o600)
+    files.make_directory(paths.RUN)
+    files.make_directory(EFFECTIVE, mode=0o700)
+    files.write(f"{EFFECTIVE}/{service.name}.json", json.dumps(effective) + "\n")
     for name in service.secrets & effective.keys():
         ctx.secret(effective[name])
     return effective
@@ -169,20 +166,20 @@ def install(ctx, service: Service, effective: dict) -> None:
     """Once a node, and again when the folder or the settings have changed."""
     marker = f"{INSTALLED}/{service.name}.installed"
     wanted = (fingerprint(service, effective) + "\n").encode()
-    if converge.read(marker) == wanted:
+    if files.read_bytes(marker) == wanted:
         return
-    with converge.flock(ctx, f"{paths.LOCKS}/service-{service.name}"):
-        if converge.read(marker) == wanted:
+    with lock.service(ctx, service.name):
+        if files.read_bytes(marker) == wanted:
             return
         run_script(ctx, service, "install", "could not be installed", environment_of(ctx, service), log=True)
         os.makedirs(INSTALLED, mode=0o755, exist_ok=True)
-        converge.put(marker, wanted)
+        files.write(marker, wanted, mode=0o644, durable=True)
 
 
 def fingerprint(service: Service, effective: dict) -> str:
     digest = hashlib.sha256(json.dumps(effective, sort_keys=True).encode())
     for name in sorted(os.listdir(service.folder)):
-        content = converge.read(f"{service.folder}/{name}") if os.path.isfile(f"{service.folder}/{name}") else b""
+        content = files.read_bytes(f"{service.folder}/{name}") if os.path.isfile(f"{service.folder}/{name}") else b""
         digest.update(f"\n{name} {len(content)}\n".encode() + content)
     return digest.hexdigest()
 
@@ -190,7 +187,7 @@ def fingerprint(service: Service, effective: dict) -> str:
 def provision(ctx, service: Service, app: str, environment: dict[str, str]) -> dict[str, str]:
     if service.data:
         owner = pwd.getpwnam(users.name(app))
-        converge.directory(f"{paths.data(app)}/{service.data}", 0o750, owner.pw_uid, owner.pw_gid)
+        files.make_directory(f"{paths.data(app)}/{service.data}", mode=0o750, uid=owner.pw_uid, gid=owner.pw_gid)
     told = run_script(ctx, service, "provision", f"could not be provisioned for {app}", environment)
     variables = parse_variables(service, told)
     for name in service.secrets & variables.keys():
@@ -256,11 +253,11 @@ def secrets_directory(ctx, parent: str, service: str) -> str:
     path = f"{parent}/{service}"
     if not os.path.isdir(path):
         for directory in (paths.SECRETS, parent, path):
-            converge.directory(directory, 0o700)
-    password = converge.read(f"{path}/password")
+            files.make_directory(directory, mode=0o700)
+    password = files.read_bytes(f"{path}/password")
     if not password:
         password = f"{random.token_hex(24)}\n".encode()
-        converge.put(f"{path}/password", password, 0o600)
+        files.write(f"{path}/password", password, durable=True)
     ctx.secret(password.decode().strip())
     return path
 

@@ -6,12 +6,10 @@ and struck out when it is done: a kill in between loses nothing.
 """
 
 import contextlib
-import fcntl
 import os
 import re
-import time
 
-from . import converge, firewall, packages, paths, session, sshd
+from . import files, firewall, lock, packages, paths, session, sshd
 from .context import Failure
 
 PACKAGES = (
@@ -60,7 +58,7 @@ PENDING = f"{paths.VAR}/pending"
 
 def setup(ctx, payload) -> dict:
     session.require_program(ctx.request)
-    with converge.umask(0o022), _only_one(ctx):
+    with lock.setup(ctx):
         return Setup(ctx).run()
 
 
@@ -106,12 +104,12 @@ class Setup:
         return changed
 
     def file(self, path: str, content: str | bytes, mode: int = 0o644) -> bool:
-        return self.note(path, converge.put(path, content, mode))
+        return self.note(path, files.write(path, content, mode=mode, uid=0, gid=0, durable=True))
 
     def will(self, action: str) -> None:
         """Notes down an action that must follow the change that is about to be made."""
         os.makedirs(PENDING, mode=0o755, exist_ok=True)
-        converge.put(f"{PENDING}/{action}", "")
+        files.write(f"{PENDING}/{action}", "", mode=0o644)
 
     def must(self, action: str) -> bool:
         return os.path.exists(f"{PENDING}/{action}")
@@ -171,7 +169,7 @@ class Setup:
 
     def directories(self) -> None:
         for path, mode in DIRECTORIES:
-            self.note(path, converge.directory(path, mode))
+            self.note(path, files.make_directory(path, mode=mode))
 
     def units(self) -> None:
         """Units and drop-ins of server-files/systemd, and what enables them. Those that cloudtool no longer has go."""
@@ -188,7 +186,7 @@ class Setup:
                 self.note(f"{path} removed", True)
         for name, content in sorted(wanted.items()):
             path = f"{paths.UNITS}/{name}"
-            if converge.read(path) != content:
+            if files.read_bytes(path) != content:
                 self.will("daemon-reload")
                 if name.startswith("haproxy.service.d/"):
                     self.will("restart-front")
@@ -196,8 +194,8 @@ class Setup:
             self.file(path, content)
         for unit, target in ENABLED.items():
             wants = f"{paths.UNITS}/{target}.wants"
-            converge.directory(wants)
-            self.note(f"{unit} enabled", converge.link(f"{wants}/{unit}", f"{paths.UNITS}/{unit}"))
+            files.make_directory(wants)
+            self.note(f"{unit} enabled", files.make_link(f"{wants}/{unit}", f"{paths.UNITS}/{unit}"))
 
     def mask_apache(self) -> None:
         """Before the package is there, so that its installation does not start a server on port 80."""
@@ -210,7 +208,7 @@ class Setup:
             )
         if not os.path.islink(path) or os.readlink(path) != "/dev/null":
             self.will("daemon-reload")
-        self.note("apache2.service masked", converge.link(path, "/dev/null"))
+        self.note("apache2.service masked", files.make_link(path, "/dev/null"))
 
     def files(self) -> None:
         self.file("/etc/apt/apt.conf.d/52cloudtool", read_own("setup/apt.conf"))
@@ -222,7 +220,7 @@ class Setup:
             path = f"{paths.FRONT}/{name}"
             # The configuration itself replaces an old one only when HAProxy has found it good: see front().
             if name != "haproxy.cfg" or not os.path.exists(path):
-                if converge.read(path) != content:
+                if files.read_bytes(path) != content:
                     self.will("reload-front")
                 self.file(path, content)
 
@@ -243,9 +241,9 @@ class Setup:
     def front(self) -> None:
         path = f"{paths.FRONT}/haproxy.cfg"
         content = read_own("haproxy/haproxy.cfg")
-        if converge.read(path) != content:
+        if files.read_bytes(path) != content:
             candidate = f"{path}.candidate"
-            converge.put(candidate, content)
+            files.write(candidate, content, mode=0o644)
             result = self.ctx.run(["haproxy", "-c", "-q", "-f", candidate], check=False)
             os.unlink(candidate)
             if result.returncode:
@@ -298,36 +296,8 @@ class Setup:
         self.done("reload-front")
 
 
-@contextlib.contextmanager
-def _only_one(ctx):
-    """Two setups of one node at once would wait for each other in apt, and mix their reloads."""
-    os.makedirs(paths.LOCKS, mode=0o755, exist_ok=True)
-    fd = os.open(f"{paths.LOCKS}/setup", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    deadline = time.monotonic() + (ctx.request.get("lock_timeout") or 0)
-    try:
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    owner = os.pread(fd, 200, 0).decode("utf-8", "replace") or "somebody"
-                    raise Failure(
-                        "busy",
-                        f"{owner} is setting this node up.",
-                        "Wait until it is done, then run the command again.",
-                    ) from None
-            ctx.check_aborted()
-            time.sleep(0.2)
-        os.truncate(fd, 0)
-        os.pwrite(fd, ctx.by.encode(), 0)
-        yield
-    finally:
-        os.close(fd)
-
-
 def read_os_release() -> dict[str, str]:
-    text = (converge.read("/etc/os-release") or b"").decode("utf-8", "replace")
+    text = (files.read_bytes("/etc/os-release") or b"").decode("utf-8", "replace")
     fields = (line.partition("=") for line in text.splitlines())
     return {name: value.strip().strip("\"'") for name, equals, value in fields if equals}
 
@@ -359,7 +329,7 @@ def check_release(fields: dict[str, str]) -> str | None:
 
 def read_own(name: str) -> bytes:
     """A file of the node program."""
-    content = converge.read(f"{paths.PROGRAM}/{name}")
+    content = files.read_bytes(f"{paths.PROGRAM}/{name}")
     if content is None:
         raise Failure(
             "program", f"{paths.PROGRAM}/{name} is missing.", "Install the node program again: cloudtool setup-node."
@@ -373,7 +343,7 @@ def read_tree(root: str) -> dict[str, bytes]:
     for directory, _, names in os.walk(root):
         for name in names:
             path = os.path.join(directory, name)
-            found[os.path.relpath(path, root)] = converge.read(path)
+            found[os.path.relpath(path, root)] = files.read_bytes(path)
     if not found:
         raise Failure("program", f"{root} is missing.", "Install the node program again: cloudtool setup-node.")
     return found
@@ -383,7 +353,7 @@ def listening_ports() -> set[int]:
     """TCP ports on which some program of the node listens, on whatever address."""
     ports = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in (converge.read(table) or b"").decode().splitlines()[1:]:
+        for line in (files.read_bytes(table) or b"").decode().splitlines()[1:]:
             fields = line.split()
             if fields[3] == "0A":
                 ports.add(int(fields[1].rpartition(":")[2], 16))
@@ -403,7 +373,7 @@ def unit_states(ctx, names: list[str]) -> dict[str, dict[str, str]]:
 
 
 def runs_our_configuration(pid: str) -> bool:
-    command = converge.read(f"/proc/{pid}/cmdline") or b""
+    command = files.read_bytes(f"/proc/{pid}/cmdline") or b""
     return f"{paths.FRONT}/haproxy.cfg".encode() in command.split(b"\0")
 
 

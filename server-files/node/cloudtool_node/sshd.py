@@ -5,7 +5,7 @@ import itertools
 import os
 import pwd
 
-from . import converge, paths
+from . import files, paths
 
 # First in the directory: of several values sshd takes the first, and cloud images allow passwords in 50-cloud-init.conf.
 PATH = "/etc/ssh/sshd_config.d/00-cloudtool.conf"
@@ -17,9 +17,9 @@ def ensure(setup) -> None:
     if not os.path.isdir(os.path.dirname(PATH)):
         setup.ctx.warning("sshd on this node reads no /etc/ssh/sshd_config.d; it is left as it is.")
         return
-    old = converge.read(PATH)
-    basic = converge.read(f"{paths.PROGRAM}/setup/sshd.conf")
-    keys_only = basic + converge.read(f"{paths.PROGRAM}/setup/sshd-passwords.conf")
+    old = files.read_bytes(PATH)
+    basic = files.read_bytes(f"{paths.PROGRAM}/setup/sshd.conf")
+    keys_only = basic + files.read_bytes(f"{paths.PROGRAM}/setup/sshd-passwords.conf")
     if old == keys_only:
         setup.unchanged += 1
         if ("passwordauthentication", "yes") in setup.sshd:
@@ -41,7 +41,7 @@ def ensure(setup) -> None:
         if old is None:
             os.unlink(PATH)
         else:
-            converge.put(PATH, old)
+            files.write(PATH, old, mode=0o644)
         setup.changed.remove(PATH)
         setup.done("reload-sshd")
         setup.ctx.warning(f"The SSH server's configuration was left as it is: {problem}")
@@ -100,12 +100,12 @@ def port_in_use() -> int | None:
     """The port of the SSH connection that this process serves. sudo takes it out of our environment, so our parents are asked."""
     pid = os.getpid()
     while pid > 1:
-        environment = converge.read(f"/proc/{pid}/environ") or b""
+        environment = files.read_bytes(f"/proc/{pid}/environ") or b""
         for variable in environment.split(b"\0"):
             if variable.startswith(b"SSH_CONNECTION="):
                 port = variable.split()[-1]
                 return int(port) if port.isdigit() else None
-        status = (converge.read(f"/proc/{pid}/stat") or b"").rpartition(b")")[2].split()
+        status = (files.read_bytes(f"/proc/{pid}/stat") or b"").rpartition(b")")[2].split()
         pid = int(status[1]) if len(status) > 1 else 0
     return None
 
@@ -121,7 +121,7 @@ def key_is_authorized(key: str | None, user: str, patterns: str) -> bool:
         return False
     for pattern in patterns.split():
         path = pattern.replace("%%", "\0").replace("%h", home).replace("%u", user).replace("\0", "%")
-        content = converge.read(os.path.join(home, path))
+        content = files.read_bytes(os.path.join(home, path))
         if content is not None and has_key(content.decode("utf-8", "replace"), words[0], words[1]):
             return True
     return False
