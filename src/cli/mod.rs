@@ -54,7 +54,7 @@ pub(crate) struct Globals {
     /// Answer yes to every question
     #[arg(short, long, global = true, env = "CLOUDTOOL_YES", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
     yes: bool,
-    /// Say more: the output of programs on the node; twice: what the libraries do
+    /// Say more: the output of programs on the node; twice: the connection and the requests, too
     #[arg(short, long, global = true, action = ArgAction::Count, env = "CLOUDTOOL_VERBOSE")]
     verbose: u8,
     /// Say only what was asked for, and errors
@@ -122,7 +122,12 @@ pub fn main() -> ExitCode {
     let verbosity = if globals.quiet { -1 } else { i8::try_from(globals.verbose).unwrap_or(i8::MAX) };
     let ui = Ui::new(globals.json, verbosity, globals.color, globals.yes);
     if globals.verbose >= 2 {
-        tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::DEBUG).init();
+        tracing_subscriber::fmt()
+            .without_time()
+            .with_ansi(false)
+            .with_writer(std::io::stderr)
+            .with_max_level(tracing::Level::DEBUG)
+            .init();
     }
     end_on_signals(&ui);
     match run(cli, &ui) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
+use tracing::debug;
 
 use super::error::{Error, NodeError};
 use super::session::Session;
@@ -125,6 +126,8 @@ impl Conversation {
     /// Sends a request that goes on until [`Conversation::hang_up`] (`logs` with `follow`).
     pub fn send(&mut self, request: &Value) -> Result<(), Error> {
         let line = format!("{request}\n");
+        // Only the verb: a request may hold secrets.
+        debug!(verb = request["verb"].as_str(), bytes = line.len(), "asking {}", self.node);
         self.channel
             .write_all(line.as_bytes())
             .and_then(|()| self.channel.flush())

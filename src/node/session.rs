@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use ssh2::MethodType;
+use tracing::debug;
 
 use super::error::Error;
 use super::host_keys::HostKeys;
@@ -40,10 +41,18 @@ impl Session {
         ssh.method_pref(MethodType::HostKey, &host_keys.preferred_algorithms(destination))
             .map_err(|error| lost(destination, error))?;
         ssh.handshake().map_err(|error| unreachable(destination, &format!("no SSH there: {}", error.message())))?;
+        debug!(
+            cipher = ssh.methods(MethodType::CryptCs),
+            key_exchange = ssh.methods(MethodType::Kex),
+            host_key = ssh.methods(MethodType::HostKey),
+            "shook hands with {}",
+            destination.name
+        );
         host_keys.verify(&ssh, destination)?;
         // TCP, banner and algorithms, key exchange, the service request.
         let mut session = Session { ssh, destination: destination.clone(), key: None, round_trips: 4 };
         session.log_in()?;
+        debug!(user = destination.user, key = session.key, "logged in to {}", destination.name);
         // From here on a long silence is work: building an environment, waiting for a lock.
         session.ssh.set_timeout(0);
         Ok(session)
@@ -147,6 +156,7 @@ fn dial(destination: &Destination) -> Result<TcpStream, Error> {
     for address in addresses {
         match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
             Ok(stream) => {
+                debug!("connected to {} at {address}", destination.name);
                 notice_dead_peers(&stream).map_err(|error| lost(destination, error))?;
                 return Ok(stream);
             }
