@@ -30,7 +30,7 @@ lint:
 
 test: lint
 	cd server-files/node && python3 -m unittest discover -q -s tests -t .
-	$(CARGO) test --locked --no-fail-fast
+	scripts/test --locked --no-fail-fast
 
 # make bench    measure everything there is a goal for, beside its peers (root; half an hour)
 bench: build
