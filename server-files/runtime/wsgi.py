@@ -37,10 +37,10 @@ def load():
     if os.environ.get("CLOUDTOOL_RUNNER_KIND") == "paste":
         from paste.deploy import loadapp
 
-        return loadapp(f"config:{runner}", name=name or "main")
-    found = load_module(runner)
-    for part in (name or "application").split("."):
-        found = getattr(found, part)
+        # For %(CONFIG_FILES)s and the like in the file. A value is no template itself: its own per cent signs are doubled.
+        variables = {key: value.replace("%", "%%") for key, value in os.environ.items()}
+        return loadapp(f"config:{runner}", name=name or "main", global_conf=variables)
+    found = getattr(load_module(runner), name or "application")
     if not callable(found):
         raise TypeError(f"{name or 'application'} in {os.environ['CLOUDTOOL_RUNNER']} is not callable")
     return found
