@@ -13,7 +13,7 @@ use crate::node::Program;
 const TEMPLATE: &str = "apache/slot.conf.hbs";
 
 /// Variables every app has, beside those of its services and its `[env]` (docs/architecture.md).
-const ALWAYS: [&str; 15] = [
+const ALWAYS: [&str; 16] = [
     "CLOUDTOOL_APP_NAME",
     "CLOUDTOOL_CANONICAL_HOSTNAME",
     "CLOUDTOOL_LOGS",
@@ -26,6 +26,7 @@ const ALWAYS: [&str; 15] = [
     "CLOUDTOOL_SECRET_FILE",
     "CLOUDTOOL_SLOT",
     "HOME",
+    "LANG",
     "PATH",
     "PYTHONPATH",
     "TEMP",
