@@ -104,3 +104,21 @@ pub fn request(address: &str, method: &str, host: &str, path: &str, headers: &st
         .and_then(|mut connection| connection.request(method, host, path, headers, body))
         .expect("an answer")
 }
+
+/// A form as a browser sends it when it has a file in it: the headers and the body.
+pub fn multipart(fields: &[(&str, &str)], file: Option<(&str, &str, &[u8])>) -> (String, Vec<u8>) {
+    const BOUNDARY: &str = "between-the-parts-of-the-form";
+    let mut body = Vec::new();
+    for (name, value) in fields {
+        let part = format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+        body.extend_from_slice(part.as_bytes());
+    }
+    if let Some((name, file, content)) = file {
+        let head = format!(
+            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"{file}\"\r\nContent-Type: image/png\r\n\r\n"
+        );
+        body.extend_from_slice(&[head.as_bytes(), content, b"\r\n"].concat());
+    }
+    body.extend_from_slice(format!("--{BOUNDARY}--\r\n").as_bytes());
+    (format!("Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n"), body)
+}

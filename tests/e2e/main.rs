@@ -1,7 +1,7 @@
 //! End to end: the real binary against a real node, which is made before the first test and destroyed after the last.
 //!
 //! The tests share the node and run one after the other, each with apps of its own. They need root on Linux; without it they are
-//! counted as ignored, and it is said why. `cargo test --test e2e -- NAME` runs those whose name holds NAME.
+//! counted as ignored, and it is said why. `cargo test --test e2e -- NAME` runs those whose name (FILE::TEST) holds NAME.
 
 mod hammer;
 mod http;
@@ -9,9 +9,13 @@ mod probe;
 mod straight;
 mod world;
 
+mod couchdb;
 mod deploying;
+mod examples;
 mod hostile;
 mod node_program;
+mod python_apps;
+mod services;
 
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -26,13 +30,23 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // One node, and tests that load it: side by side they would measure each other.
     arguments.test_threads = Some(1);
-    let tests: Vec<Test> = [deploying::TESTS, node_program::TESTS, hostile::TESTS].concat();
+    let files = [
+        ("deploying", deploying::TESTS),
+        ("node_program", node_program::TESTS),
+        ("hostile", hostile::TESTS),
+        ("python_apps", python_apps::TESTS),
+        ("services", services::TESTS),
+        ("examples", examples::TESTS),
+        ("couchdb", couchdb::TESTS),
+    ];
     let missing = world::what_is_missing();
     if let Some(missing) = &missing {
         eprintln!("\n*** THE END-TO-END TESTS DO NOT RUN: {missing} ***\n");
     }
     let world: Arc<OnceLock<World>> = Arc::default();
-    let trials = tests.into_iter().map(|(name, test)| {
+    let tests =
+        files.iter().flat_map(|(file, tests)| tests.iter().map(move |(name, test)| (format!("{file}::{name}"), *test)));
+    let trials = tests.map(|(name, test)| {
         let world = Arc::clone(&world);
         let trial = Trial::test(name, move || {
             test(world.get_or_init(World::new));

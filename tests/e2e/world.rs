@@ -8,6 +8,8 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
+use crate::http::request;
+
 /// A set-up local node with a configuration of its own; destroyed when dropped.
 pub struct World {
     /// Home, configuration and inventory of the "user".
@@ -25,6 +27,11 @@ pub fn what_is_missing() -> Option<String> {
     if output.stdout == b"0\n" { None } else { Some("they boot system containers, which needs root".to_owned()) }
 }
 
+/// What the node is made of; `CLOUDTOOL_E2E_IMAGE=debian-13` runs all of it on another release.
+fn image() -> String {
+    std::env::var("CLOUDTOOL_E2E_IMAGE").unwrap_or_else(|_| "debian-12".to_owned())
+}
+
 impl World {
     /// Creates the node and sets it up.
     pub fn new() -> Self {
@@ -33,7 +40,7 @@ impl World {
         Self::share_images().expect("a place for images");
         let mut world = World { home, address: String::new(), forwarded_port: 0 };
         let _ = world.cloudtool(["destroy-node", NODE, "--if-exists", "-y"]);
-        let output = world.cloudtool(["create-node", NODE, "--setup-node", "--json"]);
+        let output = world.cloudtool(["create-node", NODE, "--image", &image(), "--setup-node", "--json"]);
         assert_success(&output);
         let node = json_lines(&output).into_iter().find(|line| line["event"] == "node").expect("the node is told");
         world.address = node["private_ips"][0].as_str().expect("it has an address").to_owned();
@@ -117,6 +124,13 @@ impl World {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
+    /// Has the app of `host` run `code` and gives back what it printed: see [`App::obeying`] and [`App::obeying_php`].
+    pub fn inside(&self, host: &str, code: &str) -> String {
+        let answer = request(&self.address, "POST", host, "/", "Content-Type: text/plain\r\n", code.as_bytes());
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.body.trim().to_owned()
+    }
+
     pub fn ssh(&self) -> Command {
         let data = self.home.path().join("data");
         let mut command = Command::new("ssh");
@@ -155,6 +169,26 @@ impl App {
         app.ini(ini)
     }
 
+    /// A WSGI app that runs the Python code that is posted to it and answers with what that prints. `ini` is more of its app.ini.
+    pub fn obeying(name: &str, ini: &str) -> Self {
+        Self::new(name, &format!("runner = app.py\n{ini}")).file("app.py", OBEYING)
+    }
+
+    /// The same in PHP.
+    pub fn obeying_php(name: &str, ini: &str) -> Self {
+        let source = "<?php eval(file_get_contents('php://input'));\n";
+        Self::new(name, &format!("runner = index.php\n{ini}")).file("index.php", source)
+    }
+
+    /// A copy of `examples/NAME`, to be changed.
+    pub fn example(name: &str) -> Self {
+        let app = App { dir: tempfile::tempdir().expect("a temporary directory"), name: name.to_owned() };
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
+        let copied = Command::new("cp").arg("-a").arg(source.join(".")).arg(app.path()).status();
+        assert!(copied.expect("cp starts").success());
+        app
+    }
+
     /// A WSGI app that answers every request with `answer`.
     pub fn hello(name: &str, answer: &str) -> Self {
         Self::new(name, "runner = app.py\n").file("app.py", &hello_source(answer))
@@ -185,6 +219,25 @@ impl App {
         self.dir.path().to_str().expect("a temporary path is UTF-8")
     }
 }
+
+const OBEYING: &str = r#"
+import contextlib
+import io
+import traceback
+
+
+def application(environ, start_response):
+    code = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)).decode()
+    printed, status = io.StringIO(), "200 OK"
+    with contextlib.redirect_stdout(printed):
+        try:
+            exec(code, {"environ": environ})
+        except BaseException:
+            status = "500 Internal Server Error"
+            traceback.print_exc(file=printed)
+    start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+    return [printed.getvalue().encode()]
+"#;
 
 /// A WSGI module that answers every request with `answer`.
 pub fn hello_source(answer: &str) -> String {
