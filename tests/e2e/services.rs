@@ -12,6 +12,7 @@ pub const TESTS: &[Test] = &[
     ("postgresql_asks_for_passwords_on_loopback_only", postgresql_asks_for_passwords_on_loopback_only),
     ("data_outlive_releases_and_an_update_repeats_nothing", data_outlive_releases_and_an_update_repeats_nothing),
     ("writable_root_is_served_and_never_run", writable_root_is_served_and_never_run),
+    ("the_book_names_every_file_on_the_node", the_book_names_every_file_on_the_node),
     ("remove_keeps_data_unless_told_otherwise", remove_keeps_data_unless_told_otherwise),
 ];
 
@@ -260,4 +261,38 @@ fn remove_keeps_data_unless_told_otherwise(world: &World) {
     assert_eq!(world.node_script(query), "0\n0");
     assert_eq!(world.node_script("find / -xdev -path '*teller*' -not -path '*teller-php*' -not -path '/proc/*' -not -path '/var/log/*' | head"), "");
     world.ok(["remove", "teller-php", "--with-data", "-y"]);
+}
+
+fn the_book_names_every_file_on_the_node(world: &World) {
+    let _apps = (python_app(world), php_app(world));
+    let page = include_str!("../../docs/book/src/node.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `/")?.split('`').next());
+    let named: Vec<Vec<&str>> = rows.map(|path| path.trim_end_matches('/').split('/').collect()).collect();
+    assert!(named.len() > 20, "only {} files are named", named.len());
+    let find = "find /etc /usr /opt /srv /var /run /root /home -xdev -path '*cloudtool*' -not -path '*/__pycache__*' -not -path '/var/lib/systemd/*' -not -path '/var/lib/dpkg/*'";
+    let files = world.node_script(find);
+    let unknown: Vec<&str> = files.lines().filter(|file| !named.iter().any(|named| is_named(named, file))).collect();
+    assert!(unknown.is_empty(), "docs/book/src/node.md does not name these: {unknown:#?}");
+}
+
+/// Whether a file is what the book names, lies below it, or is a directory on the way to it.
+fn is_named(named: &[&str], file: &str) -> bool {
+    let parts = file.trim_start_matches('/').split('/');
+    named.iter().zip(parts).all(|(named, part)| {
+        let pattern = ["APP", "NAME", "SERVICE", "HASH", "vN", "{blue,green}"]
+            .iter()
+            .fold((*named).to_owned(), |pattern, placeholder| pattern.replace(placeholder, "*"));
+        let mut rest = part;
+        let mut pieces = pattern.split('*');
+        rest.strip_prefix(pieces.next().unwrap_or_default()).is_some_and(|after| {
+            rest = after;
+            pieces.all(|piece| match rest.rfind(piece) {
+                Some(at) => {
+                    rest = &rest[at + piece.len()..];
+                    true
+                }
+                None => false,
+            })
+        }) && (rest.is_empty() || pattern.ends_with('*'))
+    })
 }
