@@ -48,7 +48,7 @@ def take_over(ctx, current: state.State, location: str, owner: state.State) -> N
 
 
 def deactivate(ctx, _payload) -> dict:
-    locations = [checks.location(value) for value in ctx.request.get("locations") or []]
+    locations = checks.locations(ctx.request.get("locations"))
     removed, unknown = [], []
     for location in locations:
         app = owner_of(location)

@@ -4,7 +4,7 @@ import re
 
 from .context import Failure
 
-APP = re.compile(r"[a-z][a-z0-9-]{0,27}")
+APP = re.compile(r"[a-z][a-z0-9_-]{0,27}")
 RELEASE = re.compile(r"v[1-9][0-9]{0,8}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
@@ -18,9 +18,9 @@ def bad(message: str) -> Failure:
 
 
 def app_name(value) -> str:
-    if not isinstance(value, str) or not APP.fullmatch(value) or value.endswith("-"):
+    if not isinstance(value, str) or not APP.fullmatch(value):
         raise bad(
-            f"{value!r} is not an app name: up to 28 lower case letters, digits and dashes, beginning with a letter."
+            f"{value!r} is not an app name: up to 28 lower case letters, digits, '-' and '_', beginning with a letter."
         )
     return value
 
@@ -85,9 +85,46 @@ def variables(values, what: str) -> dict:
         for character in value:
             if character not in "\t\n" and (ord(character) < 32 or ord(character) == 127):
                 raise bad(f"The value of {name} ({what}) has the control character U+{ord(character):04X} in it.")
-            if 0xD800 <= ord(character) <= 0xDFFF:
-                raise bad(f"The value of {name} ({what}) is not valid UTF-8.")
+        if not is_utf8(value):
+            raise bad(f"The value of {name} ({what}) is not valid UTF-8.")
     return values
+
+
+def objects(value, what: str) -> list[dict]:
+    """A list of objects; nothing is an empty one."""
+    return _list(value, dict, f"{what} are not a list of objects.")
+
+
+def texts(value, what: str) -> list[str]:
+    """A list of texts; nothing is an empty one."""
+    return _list(value, str, f"{what} are not a list of texts.")
+
+
+def _list(value, kind: type, otherwise: str) -> list:
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(item, kind) for item in value):
+        raise bad(otherwise)
+    return value
+
+
+def text(value, what: str) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise bad(f"{what} is not a text.")
+    return value
+
+
+def locations(value) -> list[str]:
+    return [location(item) for item in texts(value, "The locations")]
+
+
+def service_settings(value) -> dict[str, dict]:
+    """What the admin sets for services. What is wrong is never quoted: it may be a secret."""
+    found = {} if value is None else value
+    groups = found.values() if isinstance(found, dict) else [None]
+    if not all(isinstance(group, dict) and all(isinstance(item, str) for item in group.values()) for group in groups):
+        raise bad("service_settings is not an object of objects of texts.")
+    return found
 
 
 def whole_number(value, what: str, least: int, most: int) -> int:
@@ -100,26 +137,29 @@ def settings(value) -> dict:
     """The settings of app.ini that the node acts on."""
     if not isinstance(value, dict):
         raise bad("settings is not an object.")
-    if value.get("platform") not in ("python", "php", "static"):
+    if str(value.get("platform")) not in ("python", "php", "static"):
         raise bad(f"The platform {value.get('platform')!r} is unknown.")
     runner = value.get("runner")
     if runner is not None:
-        if not isinstance(runner, dict) or runner.get("kind") not in ("wsgi", "paste", "php"):
+        if not isinstance(runner, dict) or str(runner.get("kind")) not in ("wsgi", "paste", "php"):
             raise bad(f"The runner {runner!r} is unknown.")
         relative_path(runner.get("file"), "runner")
+        text(runner.get("object"), "The runner's object")
     elif value["platform"] == "python":
         raise bad("A Python app needs a runner.")
     if value.get("php_root") not in (None, "."):
         relative_path(value["php_root"], "php_root")
     if value.get("requirements") is not None:
         relative_path(value["requirements"], "requirements")
-    for package in value.setdefault("packages", []):
-        if not isinstance(package, str) or not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*(:[a-z0-9]+)?", package):
+    for package in _default_list(value, "packages", texts):
+        if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*(:[a-z0-9]+)?", package):
             raise bad(f"{package!r} is not the name of a package.")
-    for service in value.setdefault("services", []):
-        if not isinstance(service, dict) or not re.fullmatch(r"[a-z][a-z0-9_-]*", str(service.get("name"))):
+    for service in _default_list(value, "services", objects):
+        if not re.fullmatch(r"[a-z][a-z0-9_-]*", str(service.get("name"))):
             raise bad(f"{service!r} is not a service.")
-    for hook in value.setdefault("update_fetch", []):
+        if "\0" in (text(service.get("value"), f"The value of the service {service['name']}") or ""):
+            raise bad(f"The value of the service {service['name']} has a NUL in it.")
+    for hook in _default_list(value, "update_fetch", objects):
         _hook(hook)
     health = value.setdefault("health_check", "/")
     if not isinstance(health, str) or not re.fullmatch(r"/[!-~]*", health):
@@ -135,14 +175,24 @@ def settings(value) -> dict:
     return value
 
 
-def _hook(hook):
-    if isinstance(hook, dict) and isinstance(hook.get("fetch"), str):
+def _default_list(settings: dict, key: str, checked) -> list:
+    settings[key] = checked(settings.get(key), key)
+    return settings[key]
+
+
+def _hook(hook: dict) -> None:
+    if isinstance(hook.get("fetch"), str):
         if not re.fullmatch(r"/[!-~]*", hook["fetch"]):
             raise bad(f"update_fetch {hook['fetch']!r} is not a path like /sync.")
         return
-    script = hook.get("script") if isinstance(hook, dict) else None
+    script = hook.get("script")
     if not isinstance(script, list) or not script or not all(isinstance(word, str) for word in script):
         raise bad(f"update_fetch {hook!r} is neither a fetch nor a script.")
     relative_path(script[0], "script of update_fetch")
-    if any("\0" in word for word in script):
-        raise bad(f"update_fetch {hook!r} has a NUL in it.")
+    for word in script:
+        if "\0" in word or not is_utf8(word):
+            raise bad(f"update_fetch {hook!r} has a NUL in it, or is not valid UTF-8.")
+
+
+def is_utf8(value: str) -> bool:
+    return not any(0xD800 <= ord(character) <= 0xDFFF for character in value)

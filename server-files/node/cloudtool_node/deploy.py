@@ -25,17 +25,17 @@ class Order:
 
     def __init__(self, request: dict):
         self.app = checks.app_name(request.get("app"))
-        self.digest = str(request.get("digest") or "")
-        self.note = request.get("note")
+        self.digest = checks.text(request.get("digest"), "The digest") or ""
+        self.note = checks.text(request.get("note"), "The note")
         self.expect = request.get("expect")
         self.force = bool(request.get("force"))
-        self.locations = [checks.location(value) for value in request.get("locations") or []]
+        self.locations = checks.locations(request.get("locations"))
         self.settings = checks.settings(request.get("settings"))
         self.manifest = Manifest(request.get("manifest"))
-        self.service_settings = request.get("service_settings") or {}
+        self.service_settings = checks.service_settings(request.get("service_settings"))
         self.keep = checks.whole_number(request.get("keep", 5), "keep", 2, 1000)
         self.slot_conf = request.get("slot_conf")
-        if not isinstance(self.slot_conf, str) or "\0" in self.slot_conf:
+        if not isinstance(self.slot_conf, str) or "\0" in self.slot_conf or not checks.is_utf8(self.slot_conf):
             raise checks.bad("slot_conf is not a text.")
 
 

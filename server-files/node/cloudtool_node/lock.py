@@ -9,7 +9,7 @@ import json
 import os
 import time
 
-from . import paths
+from . import checks, paths
 from .context import Failure
 from .times import now
 
@@ -22,7 +22,8 @@ def app_file(app: str) -> str:
 def app(ctx, name: str, verb: str):
     """Holds the app for this request; waits `lock_timeout` seconds of the request for it."""
     with ctx.step("lock"):
-        fd = _acquire(ctx, app_file(name), ctx.request.get("lock_timeout") or 0)
+        patience = checks.whole_number(ctx.request.get("lock_timeout") or 0, "lock_timeout", 0, 86400)
+        fd = _acquire(ctx, app_file(name), patience)
     try:
         _sign(ctx, fd, verb)
         yield

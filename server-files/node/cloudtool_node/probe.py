@@ -11,7 +11,7 @@ from . import checks, files, http1, lock, paths, state
 def probe(ctx, _payload) -> dict:
     request = ctx.request
     app = checks.app_name(request["app"]) if request.get("app") else None
-    locations = [checks.location(value) for value in request.get("locations") or []]
+    locations = checks.locations(request.get("locations"))
     found = state.load(app) if app else None
     return {
         "program": paths.program_version(),

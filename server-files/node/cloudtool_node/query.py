@@ -2,11 +2,11 @@
 
 import fnmatch
 
-from . import files, paths, probe, slots, state
+from . import checks, files, paths, probe, slots, state
 
 
 def query(ctx, _payload) -> dict:
-    patterns = [str(pattern).lower() for pattern in ctx.request.get("filter") or []]
+    patterns = [pattern.lower() for pattern in checks.texts(ctx.request.get("filter"), "The filters")]
     wanted = [found for found in state.load_all() if matches(found, patterns)]
     units = [paths.app_unit(found.app, found.live_slot) for found in wanted if found.live_slot]
     shown = slots.show(ctx, units) if units else {}

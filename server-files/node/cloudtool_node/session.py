@@ -8,7 +8,7 @@ import select
 import sys
 import threading
 
-from . import audit, paths
+from . import audit, checks, paths
 from .context import Context, Failure, Writer
 
 # Where each verb is, and whether it changes the node. Imported when it is asked for: a probe loads nothing of a deploy.
@@ -27,7 +27,8 @@ VERBS = {
     "version": ("probe", False),
 }
 HAS_PAYLOAD = {"deploy"}
-MAX_LINE = 256 << 20
+# A manifest of 100,000 files is about 20 MB.
+MAX_LINE = 64 << 20
 
 
 def main() -> int:
@@ -39,7 +40,9 @@ def main() -> int:
     out = Writer()
     source = Input(0)
     while (line := source.line()) is not None:
-        if line.strip():
+        if len(line) > MAX_LINE:
+            out.write(error_event(checks.bad(f"A request has at most {MAX_LINE >> 20} MB."), None))
+        elif line.strip():
             answer(line, source, out)
     return 0
 
@@ -52,12 +55,17 @@ class Input:
         self.buffer = bytearray()
 
     def line(self) -> bytes | None:
+        """The next line; of one that is too long, as much as shows that it is."""
         searched = 0
         while (end := self.buffer.find(b"\n", searched)) < 0:
             searched = len(self.buffer)
-            if searched > MAX_LINE or not self._fill():
+            if searched > MAX_LINE:
+                # The rest of it is read, so that the next request is found, and not kept.
+                del self.buffer[MAX_LINE + 1 :]
+                searched = MAX_LINE
+            if not self._fill():
                 return None
-        line = bytes(self.buffer[:end])
+        line = bytes(self.buffer[: min(end, MAX_LINE + 1)])
         del self.buffer[: end + 1]
         return line
 
@@ -146,7 +154,7 @@ def answer(line: bytes, source: Input, out: Writer) -> None:
         request = json.loads(line)
         verb = request["verb"]
         module, changing = VERBS[verb]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         out.write(error_event(Failure("bad-request", "The node program does not understand this request."), None))
         return
     ctx = Context(request, out)
@@ -213,7 +221,7 @@ def error_event(failure: Failure, live: str | None) -> dict:
 
 def serving(request: dict) -> str | None:
     """The release that serves the app of a request, as well as it can be told while something is broken."""
-    from . import checks, state
+    from . import state
 
     try:
         found = state.load(checks.app_name(request.get("app")))

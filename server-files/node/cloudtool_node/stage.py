@@ -16,6 +16,7 @@ from .context import Failure
 MODES = {"0644": 0o640, "0755": 0o750}
 DIRECTORY_MODE = 0o750
 CHUNK = 1 << 20
+MOST_FILLING = 1 << 16
 # Up to this many new files are each waited for; beyond, one sync of everything is faster.
 SINGLE_SYNCS = 64
 
@@ -27,13 +28,13 @@ class Manifest:
         if not isinstance(fields, dict):
             raise checks.bad("The manifest is not an object.")
         self.fields = fields
-        self.files = fields.get("files") or []
-        self.links = fields.get("links") or []
-        self.empty = fields.get("dirs") or []
+        self.files = checks.objects(fields.get("files"), "The manifest's files")
+        self.links = checks.objects(fields.get("links"), "The manifest's links")
+        self.empty = checks.texts(fields.get("dirs"), "The manifest's dirs")
         seen = set()
         for entry in self.files:
             self._own(entry.get("path"), seen)
-            if entry.get("mode") not in MODES or not checks.SHA256.fullmatch(str(entry.get("sha256"))):
+            if str(entry.get("mode")) not in MODES or not checks.SHA256.fullmatch(str(entry.get("sha256"))):
                 raise checks.bad(f"The manifest's entry of {entry.get('path')!r} is not understood.")
             checks.whole_number(entry.get("size"), f"The size of {entry['path']!r}", 0, 1 << 50)
         for entry in self.links:
@@ -251,8 +252,12 @@ def members(payload):
         name, size = _header(header)
         yield name, size, stream.content(size)
         stream.exactly(-size % 512)
-    while stream.some(CHUNK):
-        pass
+    # A tar is filled up with zeros. Nothing else may follow, and not more of it: few bytes can be made to unpack to very many.
+    rest = 0
+    while data := stream.some(CHUNK):
+        rest += len(data)
+        if rest > MOST_FILLING or data.count(0) != len(data):
+            raise Failure("stage", "The upload goes on behind its end.")
 
 
 def _header(block: bytes) -> tuple[str, int]:

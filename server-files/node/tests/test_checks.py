@@ -53,8 +53,9 @@ class Paths(unittest.TestCase):
 
 class Names(unittest.TestCase):
     def test_apps(self):
-        checks.app_name("guest-book2")
-        for value in ("", "-a", "a-", "A", "1a", "a" * 29, "a/b", "../a", None, "a\n"):
+        for value in ("guest-book2", "my_app", "a-"):
+            checks.app_name(value)
+        for value in ("", "-a", "_a", "A", "1a", "a" * 29, "a/b", "../a", None, "a\n"):
             with self.subTest(value), self.assertRaises(Failure):
                 checks.app_name(value)
 
