@@ -7,9 +7,12 @@ verb has said that it is past the point of no return (`commit`).
 import contextlib
 import json
 import os
+import re
 import signal
 import threading
 import time
+
+PASSWORD_IN_ADDRESS = re.compile(r"://[^/\s@:]*:([^/\s@]+)@")
 
 
 class Failure(Exception):
@@ -105,6 +108,11 @@ class Context:
             if len(part) >= 6 and part not in self._secrets:
                 self._secrets.append(part)
         self._secrets.sort(key=len, reverse=True)
+
+    def secrets_in(self, text: str) -> None:
+        """The same for the passwords of addresses (https://user:password@host/) in a text."""
+        for password in PASSWORD_IN_ADDRESS.findall(text):
+            self.secret(password)
 
     def redacted(self, value):
         if isinstance(value, str):

@@ -72,7 +72,7 @@ class Deployment:
             self.staged = stage(ctx, order.app, self.release, order.manifest, self.payload, self.state.kept)
             step.detail = f"{self.staged.uploaded_files} new, {self.staged.linked} linked"
         self.launch = self.provide()
-        self.launch.tell_secrets(ctx)
+        self.launch.tell_secrets(ctx, order.app)
         self.launch.save(order.app)
         candidate = start_candidate(ctx, self.state, self.slot, self.launch, self.locations, order.settings)
         with ctx.step("health") as step:

@@ -82,7 +82,6 @@ def fetch(ctx, candidate: health.Candidate, path: str) -> None:
     ctx.log("hook", f"fetch: {path}")
     with open(paths.app_secret(state.app)) as file:
         secret = file.read()
-    ctx.secret(secret)
     try:
         answer = http1.get(
             candidate.port,

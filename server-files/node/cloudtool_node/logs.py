@@ -28,7 +28,7 @@ def logs(ctx, _payload) -> dict:
     # An app may write down what it knows; who reads its log need not know that.
     for release in current.kept:
         if launch := slots.load_launch(app, release):
-            launch.tell_secrets(ctx)
+            launch.tell_secrets(ctx, app)
     wanted = checks.texts(ctx.request.get("streams"), "The streams") or ["error"]
     if not set(wanted) <= set(STREAMS):
         raise checks.bad(f"The logs are called {', '.join(STREAMS)}.")

@@ -24,7 +24,6 @@ BUILD_SECONDS = 1800
 INCLUDE = re.compile(r"(?:-r|-c|--requirement|--constraint)(?:\s*=\s*|\s+|(?=[^\s-]))(\S+)")
 EDITABLE = re.compile(r"(?:-e|--editable)(?:\s*=\s*|\s+)(\S+)")
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-PASSWORD_IN_ADDRESS = re.compile(r"://[^/\s@:]*:([^/\s@]+)@")
 # Settings of pip and of the network that an admin has made for the node.
 PASSED_ON = re.compile(r"(PIP_[A-Z_]+|(https?|ftp|all|no)_proxy|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE)", re.IGNORECASE)
 # The constant script that builds. With Debian's own wheel of pip: a copy of pip in each environment takes 2 s and 10 MB.
@@ -51,8 +50,7 @@ def ensure(ctx, app: str, release_dir: str, file: str) -> str | None:
     venv = f"{paths.venvs(app)}/{listed.key()}"
     if os.path.exists(f"{venv}/{COMPLETE}"):
         return venv
-    for secret in PASSWORD_IN_ADDRESS.findall(listed.text):
-        ctx.secret(secret)
+    ctx.secrets_in(listed.text)
     build(ctx, app, release_dir, file, venv)
     return venv
 
@@ -173,8 +171,7 @@ def build(ctx, app: str, release_dir: str, file: str, venv: str) -> None:
     environment = f"{paths.RUN}/build-{app}.env"
     files.make_directory(paths.RUN)
     files.write(environment, environment_file(cache))
-    for secret in PASSWORD_IN_ADDRESS.findall(files.read_bytes(environment).decode()):
-        ctx.secret(secret)
+    ctx.secrets_in(files.read_bytes(environment).decode())
     wheel = (sorted(glob.glob("/usr/share/python-wheels/pip-*.whl")) or [""])[-1]
     properties = {
         "User": users.name(app),

@@ -43,7 +43,7 @@ def serve(ctx, current: state.State, release: str, locations: list[str]) -> list
     if release not in current.kept or launch is None:
         kept = ", ".join(current.kept) or "none"
         raise Failure("not-found", f"{release} of {current.app} is not on the node; kept are: {kept}.")
-    launch.tell_secrets(ctx)
+    launch.tell_secrets(ctx, current.app)
     if launch.venv and not os.path.isdir(launch.venv):
         raise Failure("requirements", f"The virtual environment of {release} is gone.", "Update the app instead.")
     slot = current.idle_slot

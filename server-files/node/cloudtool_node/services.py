@@ -157,8 +157,10 @@ def settle(ctx, service: Service, given: dict) -> dict[str, str]:
     files.make_directory(paths.RUN)
     files.make_directory(EFFECTIVE, mode=0o700)
     files.write(f"{EFFECTIVE}/{service.name}.json", json.dumps(effective) + "\n")
-    for name in service.secrets & effective.keys():
-        ctx.secret(effective[name])
+    for name, value in effective.items():
+        ctx.secrets_in(value)
+        if name in service.secrets:
+            ctx.secret(value)
     return effective
 
 

@@ -24,7 +24,9 @@ class Launch:
         fields = {**vars(self), "secret_names": sorted(self.secret_names)}
         files.write(paths.launch(app, self.release), json.dumps(fields), durable=True)
 
-    def tell_secrets(self, ctx) -> None:
+    def tell_secrets(self, ctx, app: str) -> None:
+        """From now on nothing that the app knows and nobody else should is in an event."""
+        ctx.secret(files.read(paths.app_secret(app)) or "")
         for name in self.secret_names:
             ctx.secret(self.variables.get(name, ""))
 
