@@ -148,17 +148,19 @@ impl Context {
                 .hint("cloudtool list-nodes shows the nodes"));
         }
         Ok(NodeRecord {
-            provider: "ssh".to_owned(),
+            provider: hosts::NAME.to_owned(),
             id: bare.to_owned(),
             name: bare.to_owned(),
-            address: Some(name.to_owned()),
+            user: name.rsplit_once('@').map(|(user, _)| user.to_owned()),
             ..NodeRecord::default()
         })
     }
 
     /// How to get there.
     pub(super) fn destination(&self, node: &NodeRecord) -> Destination {
-        let address = node.address.as_deref().unwrap_or(&node.name);
+        // A plain host goes by what its user called it: behind an alias are a proxy, keys and known hosts too, not only an address.
+        let called = (node.provider == hosts::NAME).then_some(node.id.as_str());
+        let address = called.or(node.address.as_deref()).unwrap_or(&node.name);
         let port = (node.port != 22).then_some(node.port);
         Destination::resolve(&node.name, address, port, node.user.as_deref(), node.identity.as_deref())
     }
