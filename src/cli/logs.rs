@@ -14,7 +14,7 @@ pub(super) struct Logs {
     app: AppName,
     /// Go on as lines come, until Ctrl-C
     #[arg(short, long)]
-    follow: bool,
+    pub(super) follow: bool,
     /// How many lines at the end
     #[arg(short = 'n', long = "lines", default_value_t = 50, value_name = "LINES")]
     lines: u32,

@@ -129,7 +129,9 @@ pub fn main() -> ExitCode {
             .with_max_level(tracing::Level::DEBUG)
             .init();
     }
-    end_on_signals(&ui);
+    // Following a log has no other end.
+    let ends_by_hand = matches!(&cli.command, Command::Logs(logs) if logs.follow);
+    end_on_signals(&ui, ends_by_hand);
     match run(cli, &ui) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -171,9 +173,12 @@ fn run(cli: Cli, ui: &Ui) -> Result<(), Failure> {
 }
 
 /// Ctrl-C ends the program at once: the node notices, and undoes or finishes what it was doing.
-fn end_on_signals(ui: &Ui) {
+fn end_on_signals(ui: &Ui, ends_by_hand: bool) {
     let ui = ui.clone();
     let handler = move || {
+        if ends_by_hand {
+            std::process::exit(0);
+        }
         ui.failure(
             &Failure::new(Kind::Cancelled, "cancelled")
                 .hint("whatever was running on a node is undone there, or finished if the new release serves already"),
