@@ -47,6 +47,12 @@ impl Connection {
         self.read_answer(method)
     }
 
+    /// Sends bytes as they are and reads the answer.
+    pub fn raw(&mut self, bytes: &[u8]) -> std::io::Result<Answer> {
+        self.reader.get_mut().write_all(bytes)?;
+        self.read_answer("GET")
+    }
+
     fn read_answer(&mut self, method: &str) -> std::io::Result<Answer> {
         let broken = |what: &str| std::io::Error::other(what.to_owned());
         let status_line = self.line()?;

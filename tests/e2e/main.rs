@@ -6,13 +6,17 @@
 mod hammer;
 mod http;
 mod probe;
+mod routing;
+mod secrets;
 mod straight;
 mod world;
 
+mod access;
 mod couchdb;
 mod deploying;
 mod examples;
 mod hostile;
+mod isolation;
 mod node_program;
 mod python_apps;
 mod services;
@@ -34,6 +38,10 @@ fn main() -> ExitCode {
         ("deploying", deploying::TESTS),
         ("node_program", node_program::TESTS),
         ("hostile", hostile::TESTS),
+        ("secrets", secrets::TESTS),
+        ("routing", routing::TESTS),
+        ("access", access::TESTS),
+        ("isolation", isolation::TESTS),
         ("python_apps", python_apps::TESTS),
         ("services", services::TESTS),
         ("examples", examples::TESTS),
