@@ -266,10 +266,11 @@ fn remove_keeps_data_unless_told_otherwise(world: &World) {
 fn the_book_names_every_file_on_the_node(world: &World) {
     let _apps = (python_app(world), php_app(world));
     let page = include_str!("../../docs/book/src/node.md");
-    let rows = page.lines().filter_map(|line| line.strip_prefix("| `/")?.split('`').next());
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    let rows = rows.flat_map(|row| row.split("`, `")).filter_map(|path| path.trim_matches('`').strip_prefix('/'));
     let named: Vec<Vec<&str>> = rows.map(|path| path.trim_end_matches('/').split('/').collect()).collect();
     assert!(named.len() > 20, "only {} files are named", named.len());
-    let find = "find /etc /usr /opt /srv /var /run /root /home -xdev -path '*cloudtool*' -not -path '*/__pycache__*' -not -path '/var/lib/systemd/*' -not -path '/var/lib/dpkg/*'";
+    let find = "find /etc /usr /opt /srv /var /run /root /home -xdev -path '*cloudtool*' -not -path '*/__pycache__*' -not -path '*/systemd-private-*' -not -path '/run/systemd/*' -not -path '/var/lib/systemd/*' -not -path '/var/lib/dpkg/*'";
     let files = world.node_script(find);
     let unknown: Vec<&str> = files.lines().filter(|file| !named.iter().any(|named| is_named(named, file))).collect();
     assert!(unknown.is_empty(), "docs/book/src/node.md does not name these: {unknown:#?}");
@@ -279,7 +280,7 @@ fn the_book_names_every_file_on_the_node(world: &World) {
 fn is_named(named: &[&str], file: &str) -> bool {
     let parts = file.trim_start_matches('/').split('/');
     named.iter().zip(parts).all(|(named, part)| {
-        let pattern = ["APP", "NAME", "SERVICE", "HASH", "vN", "{blue,green}"]
+        let pattern = ["APP", "NAME", "SERVICE", "HASH", "VERSION", "vN", "{blue,green}"]
             .iter()
             .fold((*named).to_owned(), |pattern, placeholder| pattern.replace(placeholder, "*"));
         let mut rest = part;
