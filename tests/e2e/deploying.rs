@@ -2,13 +2,14 @@
 
 use crate::Test;
 use crate::hammer::Hammer;
-use crate::http::get;
+use crate::http::{Connection, get};
 use crate::world::{App, World, hello_source};
 
 pub const TESTS: &[Test] = &[
     ("an_app_is_deployed_changed_and_rolled_back", an_app_is_deployed_changed_and_rolled_back),
     ("nothing_changed_is_said_and_nothing_done", nothing_changed_is_said_and_nothing_done),
     ("no_request_fails_while_everything_happens", no_request_fails_while_everything_happens),
+    ("no_request_fails_with_more_connections_than_threads", no_request_fails_with_more_connections_than_threads),
 ];
 
 fn an_app_is_deployed_changed_and_rolled_back(world: &World) {
@@ -67,4 +68,37 @@ fn no_request_fails_while_everything_happens(world: &World) {
     for app in ["busy", "quiet"] {
         world.ok(["remove", app, "-y"]);
     }
+}
+
+/// An Apache without an idle thread closes the connections that the front keeps to it, and no visitor shall notice.
+fn no_request_fails_with_more_connections_than_threads(world: &World) {
+    let app =
+        App::new("crowded", "runner = app.py\nprocesses = 1\nthreads = 2\n").file("app.py", &hello_source("crowded"));
+    world.ok(["update", app.path_str(), "--host", "crowded.test"]);
+    let load = Hammer::start(&world.address, "crowded.test", "/", 16, Some(|body| body == "crowded"));
+    let posts: Vec<_> = (0..4)
+        .map(|_| {
+            let address = world.address.clone();
+            std::thread::spawn(move || {
+                let mut connection = Connection::open(&address, 80).expect("a connection");
+                for number in 0..250 {
+                    let answer = connection.request("POST", "crowded.test", "/", "", b"a=b");
+                    assert_eq!(answer.expect("an answer").status, 200, "POST {number}");
+                }
+            })
+        })
+        .collect();
+    let failed = posts.into_iter().filter_map(|posting| posting.join().err()).count();
+    while load.requests() < 5_000 {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let outcome = load.stop();
+    println!(
+        "crowded: {} requests, {} failed; {failed} of 4 times 250 POSTs",
+        outcome.requests,
+        outcome.failures.len()
+    );
+    assert!(outcome.failures.is_empty(), "{:?}", outcome.failures);
+    assert_eq!(failed, 0, "connections whose POSTs were not all answered");
+    world.ok(["remove", "crowded", "-y"]);
 }

@@ -239,6 +239,9 @@ fn apps_of_toppcloud_and_silver_lining_deploy(world: &World) {
     let said = both(&output);
     assert!(output.status.success(), "{said}");
     assert!(said.contains("config.required") && said.contains("package_install_script"), "it warns: {said}");
-    assert_eq!(get(&world.address, "silver.test", "/blog/post").body, "/blog/post");
+    for method in ["GET", "POST", "PUT", "DELETE"] {
+        let answer = request(&world.address, method, "silver.test", "/blog/post", "", b"");
+        assert_eq!(answer.body, "/blog/post", "{method}");
+    }
     world.ok(["remove", "silver", "-y", "--with-data"]);
 }
