@@ -9,6 +9,7 @@ from nodes import Node
 from table import Row
 
 MEMORY_MB = 12
+APPS = 10
 CONNECTIONS = 16
 SECONDS = 4
 
@@ -68,32 +69,43 @@ UNITS = {
 
 def measure(node: Node, rounds: int) -> list[Row]:
     world = node.world
-    app = App(world.home, "hello")
-    world.cloudtool("update", app.directory, "--node", node.name, "--host", "hello.test")
-    rows = [idle(node, app)]
+    apps = [App(world.home, "hello"), *(App(world.home, f"idle{number}") for number in range(2, APPS + 1))]
+    alone = 0.0
+    for app in apps:
+        host = f"{app.name}.test"
+        world.cloudtool("update", app.directory, "--node", node.name, "--host", host)
+        alone = alone or memory_mb(node, app)
+    rows = [idle(node, apps[0], alone)]
+    for app in apps[1:]:
+        world.cloudtool("remove", app.name, "--node", node.name, "-y")
     prepare(node)
     rows += load(node, rounds)
     node.says("systemctl stop " + " ".join(UNITS))
-    world.cloudtool("remove", app.name, "--node", node.name, "-y")
+    world.cloudtool("remove", apps[0].name, "--node", node.name, "-y")
     return rows
 
 
-def idle(node: Node, app: App) -> Row:
-    """The PSS of all processes of the slot (what would be free without them), and what systemd counts."""
-    node.says(
-        "python3 -c \"import urllib.request as u; u.urlopen(u.Request('http://127.0.0.1/', headers={'Host': 'hello.test'}))\""
+def idle(node: Node, app: App, alone: float) -> Row:
+    """What one app of several costs: programs and libraries are in memory once, whatever the number of apps."""
+    memory = memory_mb(node, app)
+    beside = f"the only app {alone:.1f} MB"
+    return Row(
+        f"an idle hello-world app, one of {APPS}",
+        f"{memory:.1f} MB",
+        beside,
+        "",
+        f"<= {MEMORY_MB} MB",
+        memory <= MEMORY_MB,
     )
-    unit = f"cloudtool-app-blue@{app.name}"
+
+
+def memory_mb(node: Node, app: App) -> float:
+    """The PSS of all processes of the app's slot."""
     script = (
-        f"main=$(systemctl show -P MainPID {unit}); systemctl show -P MemoryCurrent {unit};"
-        " cat /proc/$main/smaps_rollup;"
-        " for child in $(cat /proc/$main/task/*/children); do cat /proc/$child/smaps_rollup; done"
+        f"main=$(systemctl show -P MainPID cloudtool-app-blue@{app.name});"
+        " for process in $main $(cat /proc/$main/task/*/children); do cat /proc/$process/smaps_rollup; done"
     )
-    said = node.says(script)
-    pss = sum(map(int, re.findall(r"^Pss: +(\d+) kB", said, re.MULTILINE))) / 1024
-    counted = said.split("\n", 1)[0]
-    beside = f"its control group {int(counted) / (1 << 20):.1f} MB" if counted.isdigit() else ""
-    return Row("an idle hello-world app", f"{pss:.1f} MB", beside, "", f"<= {MEMORY_MB} MB", pss <= MEMORY_MB)
+    return sum(map(int, re.findall(r"^Pss: +(\d+) kB", node.says(script), re.MULTILINE))) / 1024
 
 
 def prepare(node: Node) -> None:
