@@ -1,7 +1,10 @@
+import os
+import tempfile
 import unittest
+from unittest import mock
 
 from cloudtool_node import front, paths, prune, slots
-from cloudtool_node.state import State
+from cloudtool_node.state import State, load_all
 
 
 def state(app="shop", index=0, live="blue", blue="v2", green="v1", locations=("shop.com",), claimed=1, releases=None):
@@ -100,3 +103,19 @@ class Releases(unittest.TestCase):
 class EnvironmentFile(unittest.TestCase):
     def test_what_systemd_would_interpret_is_escaped(self):
         self.assertEqual(slots.environment_file({"A": "a\"b\\c$d`e'f%g\nh"}), 'A="a\\"b\\\\c\\$d\\`e\'f%g\nh"\n')
+
+
+class AllStates(unittest.TestCase):
+    def test_only_what_changed_is_read_again(self):
+        with tempfile.TemporaryDirectory() as directory, mock.patch.object(paths, "STATES", directory):
+            state("a", 0).save()
+            changing = state("b", 1)
+            changing.save()
+            first, second = load_all()
+            changing.set_locations(["b.com"])
+            changing.save()
+            again, changed = load_all()
+            self.assertIs(again, first)
+            self.assertEqual((second.locations, changed.locations), (["shop.com"], ["b.com"]))
+            os.unlink(paths.state("a"))
+            self.assertEqual([found.app for found in load_all()], ["b"])
