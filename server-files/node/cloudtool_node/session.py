@@ -72,7 +72,8 @@ class Input:
     def read(self, size: int) -> bytes:
         """Up to `size` bytes; nothing at the end."""
         if not self.buffer:
-            return os.read(self.fd, min(size, 1 << 20))
+            # As much as comes at once: room for more would be got from the kernel and given back at every read.
+            return os.read(self.fd, min(size, 1 << 16))
         data = bytes(self.buffer[:size])
         del self.buffer[:size]
         return data
