@@ -6,6 +6,9 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -17,6 +20,8 @@ use super::stored_gz::StoredGz;
 use super::tree::open_same;
 
 const BUFFER: usize = 256 << 10;
+/// So many pieces of about that size may be ready before they are sent.
+const AHEAD: usize = 4;
 /// As much of a file decides whether it is compressed.
 const SAMPLE: usize = 64 << 10;
 /// A smaller file goes along with whatever is being written.
@@ -40,6 +45,9 @@ pub struct Sent {
 /// Writes the contents of `files` (one file a content, as [`super::changes::to_send`] gives them) from the app's directory to `out`.
 /// `progress` is told the bytes of content done so far. The caller flushes `out`.
 ///
+/// Files are read, hashed and packed by another thread while this one sends: `out` is an SSH channel, which keeps a processor busy
+/// with its cipher.
+///
 /// Errors: [`Error::Changed`] and [`Error::Gone`] when a file is not what the manifest says any more: the stream is broken
 /// off then and must not be used. [`Error::Send`] when `out` fails.
 pub fn write<W: Write>(
@@ -48,6 +56,43 @@ pub fn write<W: Write>(
     out: W,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Sent, Error> {
+    let (pieces, packed) = sync_channel(AHEAD);
+    let done = AtomicU64::new(0);
+    thread::scope(|scope| {
+        let packing = scope.spawn(|| pack(root, files, Pieces(pieces), &done));
+        let sending = send(packed, out, &mut || progress(done.load(Ordering::Relaxed)));
+        let packing = packing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        // When sending fails, packing fails for that reason.
+        sending.map_err(Error::Send)?;
+        packing
+    })
+}
+
+/// Sends what is packed until there is no more.
+fn send<W: Write>(packed: Receiver<Vec<u8>>, mut out: W, after_each: &mut dyn FnMut()) -> io::Result<()> {
+    for piece in packed {
+        out.write_all(&piece)?;
+        after_each();
+    }
+    Ok(())
+}
+
+/// Hands pieces to the thread that sends.
+struct Pieces(SyncSender<Vec<u8>>);
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.send(bytes.to_vec()).map_err(|_| io::ErrorKind::BrokenPipe)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes the payload to `out`; `done` counts the bytes of content.
+fn pack<W: Write>(root: &Path, files: &[&FileEntry], out: W, done: &AtomicU64) -> Result<Sent, Error> {
     // Files of a kind next to each other, so that few gzip members are begun.
     let mut files = files.to_vec();
     files.sort_by_key(|file| is_dense_name(&file.path));
@@ -63,7 +108,7 @@ pub fn write<W: Write>(
         while read > 0 {
             stream.write(&buffer[..read])?;
             sent.bytes += read as u64;
-            progress(sent.bytes);
+            done.store(sent.bytes, Ordering::Relaxed);
             read = content.read(&mut buffer)?;
         }
         content.check()?;
