@@ -52,7 +52,8 @@ def load_module(path):
     if name.isidentifier() and name not in sys.modules:
         spec = importlib.util.find_spec(name)
         if spec is not None and spec.origin and os.path.realpath(spec.origin) == os.path.realpath(path):
-            return importlib.import_module(name)
+            # Like an import statement, this leaves the import system's own frames out of the traceback of a failure.
+            return __import__(name)
     name = f"cloudtool_runner_{name}"
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)

@@ -91,9 +91,11 @@ impl Conversation {
         request: &Value,
         on_event: &mut dyn FnMut(Event),
     ) -> Result<Value, Error> {
-        self.send(request)?;
-        session.count_round_trip();
-        self.finish(on_event)
+        let answer = self.send(request).and_then(|()| {
+            session.count_round_trip();
+            self.finish(on_event)
+        });
+        abandon_if_lost(session, answer)
     }
 
     /// The same for a request with a payload, which `write_payload` writes.
@@ -110,28 +112,26 @@ impl Conversation {
         session.count_round_trip();
         let mut writer = PayloadWriter::new(self.channel.stream(0));
         let written = write_payload(&mut writer).and_then(|()| writer.end());
-        match written {
+        let answer = match written {
             Ok(()) => self.finish(on_event),
+            Err(error) if session.is_dead() => Err(self.broken(&error.to_string())),
             Err(error) => {
                 // Our own reading failed, or the node went away. End the input, so that the node ends the request; then its word counts.
                 let _ = self.channel.send_eof();
                 match self.finish(on_event) {
                     Err(Error::Refused(refused)) if refused.code != "aborted" => Err(Error::Refused(refused)),
-                    _ => Err(Error::ConnectionLost { node: self.node.clone(), reason: error.to_string() }),
+                    _ => Err(self.broken(&error.to_string())),
                 }
             }
-        }
+        };
+        abandon_if_lost(session, answer)
     }
 
-    /// Sends a request that goes on until [`Conversation::hang_up`] (`logs` with `follow`).
-    pub fn send(&mut self, request: &Value) -> Result<(), Error> {
+    fn send(&mut self, request: &Value) -> Result<(), Error> {
         let line = format!("{request}\n");
         // Only the verb: a request may hold secrets.
         debug!(verb = request["verb"].as_str(), bytes = line.len(), "asking {}", self.node);
-        self.channel
-            .write_all(line.as_bytes())
-            .and_then(|()| self.channel.flush())
-            .map_err(|error| self.broken(&error.to_string()))
+        self.channel.write_all(line.as_bytes()).map_err(|error| self.broken(&error.to_string()))
     }
 
     fn finish(&mut self, on_event: &mut dyn FnMut(Event)) -> Result<Value, Error> {
@@ -197,6 +197,13 @@ impl Conversation {
     }
 }
 
+fn abandon_if_lost<T>(session: &Session, answer: Result<T, Error>) -> Result<T, Error> {
+    if matches!(answer, Err(Error::ConnectionLost { .. })) {
+        session.abandon();
+    }
+    answer
+}
+
 /// Frames a payload: 4 bytes big-endian length, the bytes, ..., and a length of 0.
 pub struct PayloadWriter<W: Write> {
     inner: W,
@@ -213,8 +220,8 @@ impl<W: Write> PayloadWriter<W> {
     /// Sends what is left and the end mark.
     pub fn end(mut self) -> std::io::Result<()> {
         self.send_chunk()?;
-        self.inner.write_all(&[0; 4])?;
-        self.inner.flush()
+        // No flush: on a channel it would throw away what the node has said meanwhile; nothing is held back anyway.
+        self.inner.write_all(&[0; 4])
     }
 
     fn send_chunk(&mut self) -> std::io::Result<()> {

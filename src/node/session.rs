@@ -80,6 +80,20 @@ impl Session {
         self.round_trips += 1;
     }
 
+    /// The connection is dead: from now on nothing waits for it, also not the closing of channels when they are dropped,
+    /// which libssh2 would try for ever.
+    pub(super) fn abandon(&self) {
+        self.ssh.set_timeout(1);
+    }
+
+    /// Whether the last failure was the connection's own, not the other side's answer.
+    pub(super) fn is_dead(&self) -> bool {
+        // LIBSSH2_ERROR_SOCKET_SEND, _SOCKET_DISCONNECT, _SOCKET_TIMEOUT, _SOCKET_RECV
+        const DEAD: [i32; 4] = [-7, -13, -30, -43];
+        let last = ssh2::Error::last_session_error(&self.ssh).map(|error| error.code());
+        matches!(last, Some(ssh2::ErrorCode::Session(code)) if DEAD.contains(&code))
+    }
+
     pub(super) fn lost(&self, reason: impl ToString) -> Error {
         Error::ConnectionLost { node: self.destination.name.clone(), reason: reason.to_string() }
     }

@@ -3,22 +3,29 @@
 //! The tests share the node and run one after the other, each with apps of its own. They need root on Linux; without it they are
 //! counted as ignored, and it is said why. `cargo test --test e2e -- NAME` runs those whose name (FILE::TEST) holds NAME.
 
+mod faults;
 mod hammer;
 mod http;
 mod probe;
 mod routing;
 mod secrets;
 mod straight;
+mod whole;
 mod world;
 
 mod access;
+mod bad_releases;
 mod couchdb;
 mod deploying;
+mod draining;
 mod examples;
 mod hostile;
 mod isolation;
+mod kills;
+mod lock;
 mod node_program;
 mod python_apps;
+mod reboot;
 mod services;
 
 use std::process::ExitCode;
@@ -36,6 +43,9 @@ fn main() -> ExitCode {
     arguments.test_threads = Some(1);
     let files = [
         ("deploying", deploying::TESTS),
+        ("bad_releases", bad_releases::TESTS),
+        ("draining", draining::TESTS),
+        ("lock", lock::TESTS),
         ("node_program", node_program::TESTS),
         ("hostile", hostile::TESTS),
         ("secrets", secrets::TESTS),
@@ -46,6 +56,8 @@ fn main() -> ExitCode {
         ("services", services::TESTS),
         ("examples", examples::TESTS),
         ("couchdb", couchdb::TESTS),
+        ("kills", kills::TESTS),
+        ("reboot", reboot::TESTS),
     ];
     let missing = world::what_is_missing();
     if let Some(missing) = &missing {

@@ -3,6 +3,7 @@
 It runs while systemd brings the node up, so it only asks for starts and waits for none.
 """
 
+import contextlib
 import os
 
 from . import front, paths, slots, state
@@ -12,19 +13,15 @@ from .context import Context, Failure, Writer
 def boot() -> int:
     ctx = Context({"verb": "boot", "by": "root"}, Writer(os.open(os.devnull, os.O_WRONLY)))
     states = state.load_all()
-    os.makedirs(paths.FRONT, 0o755, exist_ok=True)
-    front.write_files(front.desired(states))
     units = []
+    # A full disk keeps nobody from serving: what cannot be written is what it was when the node went down.
+    with reported():
+        os.makedirs(paths.FRONT, 0o755, exist_ok=True)
+        front.write_files(front.desired(states))
     for found in states:
-        slots.configure_waking(found)
-        for slot in state.SLOTS:
-            release = found.fields["slots"][slot]
-            launch = slots.load_launch(found.app, release) if release else None
-            if launch is None or found.live is None:
-                continue
-            slots.configure(found, slot, launch)
-            unit = paths.app_unit if slot == found.live_slot else paths.wake_socket
-            units.append(unit(found.app, slot))
+        units += wanted(found)
+        with reported():
+            configure(found)
     try:
         if units:
             slots.systemctl(ctx, "start", "--no-block", *units)
@@ -32,3 +29,28 @@ def boot() -> int:
         print(failure.message)
         return 1
     return 0
+
+
+def wanted(found: state.State) -> list[str]:
+    """The units of an app that run: the live slot, and the socket that wakes the other one."""
+    if found.live is None:
+        return []
+    units = [paths.app_unit(found.app, found.live_slot)]
+    return units + ([paths.wake_socket(found.app, found.idle_slot)] if found.previous else [])
+
+
+def configure(found: state.State) -> None:
+    slots.configure_waking(found)
+    for slot, release in found.fields["slots"].items():
+        launch = slots.load_launch(found.app, release) if release else None
+        if launch:
+            slots.configure(found, slot, launch)
+
+
+@contextlib.contextmanager
+def reported():
+    """Says what went wrong, to the journal, and goes on."""
+    try:
+        yield
+    except OSError as error:
+        print(f"cloudtool: {error}")

@@ -160,7 +160,7 @@ class Deployment:
         try:
             with ctx.shielded():
                 self.state.record(self.entry("failed", ctx.redacted(message)))
-                stop_candidate(ctx, self.state, self.slot)
+                slots.kill(ctx, paths.app_unit(self.order.app, self.slot))
                 recover.recover(ctx, self.state)
                 self.state.save()
         except (Failure, OSError) as second:
@@ -230,13 +230,6 @@ def start_candidate(ctx, current: state.State, slot: str, launch, locations: lis
                     hooks.run_script(ctx, planned, slot, launch, entry["script"])
         candidate.restart_clock()
     return candidate
-
-
-def stop_candidate(ctx, current: state.State, slot: str) -> None:
-    """A release that nobody sees needs no draining."""
-    unit = paths.app_unit(current.app, slot)
-    slots.systemctl(ctx, "kill", "--signal=SIGKILL", unit, check=False)
-    slots.systemctl(ctx, "stop", unit, check=False)
 
 
 def switch(ctx, current: state.State, slot: str, release: str, locations: list[str], entry=None) -> list[str]:

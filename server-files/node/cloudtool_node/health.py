@@ -12,6 +12,8 @@ BODY = 500
 LOG_LINES = 30
 # An app that is still getting ready says so with these; anything else below 200 and from 400 is its final word.
 NOT_YET = {429, 502, 503, 504}
+# What Apache says of itself; PHP's notices are the app's words (error_log).
+NOTICE = re.compile(r"\[(?!php)\w+:notice\] ")
 OWN_LINE = re.compile(r"\[[^\]]*\] \[(v\d+)\] ")
 
 
@@ -68,6 +70,8 @@ class Candidate:
         while True:
             self.watch()
             answer, why = self._ask(path)
+            if answer and self._goes_round(path, answer):
+                raise self.failure("health-check", f"The health check {path} redirects to itself.", answer)
             if answer and 200 <= answer.status < 400:
                 return answer.status
             if answer:
@@ -76,6 +80,14 @@ class Candidate:
                 raise self.failure("health-check", why, answer)
             time.sleep(wait)
             wait = min(wait * 2, 0.25)
+
+    def _goes_round(self, path: str, answer) -> bool:
+        """Whether a visitor would be sent where they are. With a cookie the second answer may be another one."""
+        here = self.state.mount() + path
+        same = (here, f"http://{self.state.canonical_host()}{here}")
+        return (
+            300 <= answer.status < 400 and answer.headers.get("location") in same and "set-cookie" not in answer.headers
+        )
 
     def _ask(self, path: str):
         try:
@@ -121,7 +133,7 @@ def own_lines(path: str, start: int, release: str) -> list[str]:
     found = []
     for line in lines:
         said_by = OWN_LINE.match(line)
-        if line.strip() and ":notice]" not in line[:80] and (said_by is None or said_by[1] == release):
+        if line.strip() and not NOTICE.search(line, 0, 80) and (said_by is None or said_by[1] == release):
             found.append(line)
     return found
 

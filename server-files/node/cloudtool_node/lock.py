@@ -89,8 +89,10 @@ def holder(path: str) -> dict | None:
 def _sign(ctx, fd: int, verb: str) -> None:
     """Writes into the file who holds it."""
     owner = {"owner": ctx.by, "verb": verb, "since": now()}
-    os.truncate(fd, 0)
-    os.pwrite(fd, json.dumps(owner).encode(), 0)
+    # On a full disk nobody learns who holds it, and whoever frees some space still can.
+    with contextlib.suppress(OSError):
+        os.truncate(fd, 0)
+        os.pwrite(fd, json.dumps(owner).encode(), 0)
 
 
 def _acquire(ctx, path: str, timeout: float, doing: str = "working on this app") -> int:

@@ -1,23 +1,28 @@
 """Takes away old releases: all but the live one, the previous one, and the newest few."""
 
+import os
+
 from . import files, paths
 from .state import State
 
 
 def prune(state: State, keep: int) -> list[tuple[str, int]]:
-    """Gives (path, bytes) of what was removed. The state forgets a release before its files go: a kill between leaves
-    files that recover removes."""
+    """Gives (path, bytes) of what was removed. On a full disk there may be no room to write the state before something
+    is gone; so a release loses its name first, and recover finishes what a kill leaves: it forgets what has no name and
+    removes what has none."""
     gone = beyond(state, keep)
-    for release in gone:
-        state.entry(release)["result"] = "pruned"
-    if gone:
-        state.save()
     removed = []
     for release in gone:
         path = paths.release(state.app, release)
-        removed.append((path, files.remove_tree(path)))
+        nameless = f"{paths.releases(state.app)}/.{release}.gone"
+        state.entry(release)["result"] = "pruned"
+        files.remove_tree(nameless)
+        os.rename(path, nameless)
+        removed.append((path, files.remove_tree(nameless)))
         files.remove(paths.manifest(state.app, release))
         files.remove(paths.launch(state.app, release))
+    if gone:
+        state.save()
     for path in unused_venvs(state):
         removed.append((path, files.remove_tree(path)))
     return removed

@@ -1,94 +1,165 @@
 """Brings an app from wherever a kill, a full disk or a power cut left it to what its state says. Every changing verb
 begins with it, under the app's lock, and a failed one ends with it."""
 
+import time
+
 from . import files, front, http1, lock, paths, slots
 from .state import SLOTS, State, load_all
 
+LISTEN_SECONDS = 5
+
 
 def recover(ctx, state: State) -> list[str]:
-    """Gives what it had to mend, in words."""
-    mended = remove_leftovers(state)
-    mended += settle_slots(ctx, state)
-    mended += settle_front(ctx, state)
+    """Gives what it had to mend, in words.
+
+    A kill may have left the front leading to a release the state knows nothing of. So nothing that can still be seen
+    is taken away before the live slot runs and the front leads to it.
+    """
+    forget_missing(state)
+    mended = remove_unfinished(state)
+    slots.configure_waking(state)
+    units = Units(ctx, state.app)
+    mended += settle_live(ctx, state, units)
+    changed = settle_front(ctx, state)
+    if changed:
+        mended.append(f"put {changed} routes right")
+    mended += settle_others(ctx, state, units, seen=changed > 0)
+    mended += remove_unknown(state)
     return mended
 
 
-def remove_leftovers(state: State) -> list[str]:
-    """Files of releases that never came to be, and of releases that are gone."""
-    app = state.app
-    mended = []
-    present = set(files.names(paths.releases(app)))
+class Units:
+    """What systemd says of an app's units, asked once."""
+
+    def __init__(self, ctx, app: str):
+        self.found = slots.show(ctx, [*slots.all_units(app), paths.hook_unit(app)])
+
+    def active(self, unit: str) -> bool:
+        return self._state(unit) in ("active", "activating", "reloading")
+
+    def failed(self) -> list[str]:
+        return [unit for unit in self.found if self._state(unit) == "failed"]
+
+    def release(self, unit: str) -> str | None:
+        """The release a slot runs: what it was started with, whatever its files say since."""
+        try:
+            with open(f"/proc/{self.found[unit]['MainPID']}/environ", "rb") as file:
+                values = dict(item.split(b"=", 1) for item in file.read().split(b"\0") if b"=" in item)
+        except (OSError, KeyError):
+            return None
+        return values.get(b"CLOUDTOOL_RELEASE", b"").decode()
+
+    def _state(self, unit: str) -> str | None:
+        return self.found.get(unit, {}).get("ActiveState")
+
+
+def forget_missing(state: State) -> None:
+    present = set(files.names(paths.releases(state.app)))
     for entry in state.releases:
         if entry["result"] == "kept" and entry["release"] not in present:
             entry["result"] = "pruned"
-    kept = set(state.kept)
-    for name in present - kept:
-        files.remove_tree(f"{paths.releases(app)}/{name}")
-        mended.append(f"removed the unfinished {name.removeprefix('.').removesuffix('.partial')}")
-    for directory in (paths.manifests(app), paths.launches(app)):
+
+
+def remove_unfinished(state: State) -> list[str]:
+    """What nothing can have been started from; first of all, because the disk may be full of it."""
+    app = state.app
+    mended = []
+    for name in files.names(paths.releases(app)):
+        if name.startswith("."):
+            files.remove_tree(f"{paths.releases(app)}/{name}")
+            mended.append(f"removed the unfinished {name.split('.')[1]}")
+    for directory in (paths.manifests(app), paths.launches(app), paths.config(app)):
         for name in files.names(directory):
-            if name.removesuffix(".json") not in kept:
+            if ".new-" in name:
                 files.remove(f"{directory}/{name}")
-    for name in files.names(paths.config(app)):
-        if ".new-" in name:
-            files.remove(f"{paths.config(app)}/{name}")
     for name in files.names(paths.STATES):
         if name.startswith(f"{app}.json.new-"):
             files.remove(f"{paths.STATES}/{name}")
     return mended
 
 
-def settle_slots(ctx, state: State) -> list[str]:
-    """The live slot runs, the other one sleeps with the previous release, or is empty."""
+def remove_unknown(state: State) -> list[str]:
+    """Releases that were never switched to, or that are gone."""
     app = state.app
-    slots.configure_waking(state)
-    found = slots.show(ctx, [*slots.all_units(app), paths.hook_unit(app)])
+    kept = set(state.kept)
+    unknown = [name for name in files.names(paths.releases(app)) if name not in kept]
+    for name in unknown:
+        files.remove_tree(f"{paths.releases(app)}/{name}")
+    for directory in (paths.manifests(app), paths.launches(app)):
+        for name in files.names(directory):
+            if name.removesuffix(".json") not in kept:
+                files.remove(f"{directory}/{name}")
+    return [f"removed the unfinished {name}" for name in unknown]
 
-    def active(unit: str) -> bool:
-        return found.get(unit, {}).get("ActiveState") in ("active", "activating", "reloading")
 
+def settle_live(ctx, state: State, units: Units) -> list[str]:
+    """The live slot runs."""
+    app, slot, release = state.app, state.live_slot, state.live
+    launch = slots.load_launch(app, release) if release else None
+    if launch is None:
+        return []
+    slots.configure(state, slot, launch)
+    if units.active(paths.app_unit(app, slot)) and http1.listens(state.port(slot)):
+        return []
+    stop_waking(ctx, app, slot, units)
+    slots.start(ctx, state, slot)
+    deadline = time.monotonic() + LISTEN_SECONDS
+    while not http1.listens(state.port(slot)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return [f"started {release} again"]
+
+
+def settle_others(ctx, state: State, units: Units, seen: bool) -> list[str]:
+    """The other slot sleeps with the previous release, or is empty; no script of an update runs. `seen`: until now the
+    front may have led to what runs there."""
+    app = state.app
     mended = []
-    if active(paths.hook_unit(app)):
+    if units.active(paths.hook_unit(app)):
         slots.systemctl(ctx, "stop", paths.hook_unit(app))
         mended.append("ended a script of an earlier update")
     for slot in SLOTS:
+        if slot == state.live_slot:
+            continue
         release = state.fields["slots"][slot]
         launch = slots.load_launch(app, release) if release else None
         unit = paths.app_unit(app, slot)
         if launch:
             slots.configure(state, slot, launch)
-        if slot == state.live_slot:
-            if launch and not (active(unit) and http1.listens(state.port(slot))):
-                stop_waking(ctx, app, slot, active)
-                slots.start(ctx, state, slot)
-                mended.append(f"started {release} again")
-            continue
-        if active(unit) and not active(paths.wake_service(app, slot)):
-            slots.systemctl(ctx, "stop", "--no-block", unit)
+        if units.active(unit) and not units.active(paths.wake_service(app, slot)):
+            put_away(ctx, unit, drain=seen or units.release(unit) == release, wait=units.release(unit) != release)
             mended.append(f"stopped what an earlier update had started in {slot}")
-        if launch and state.live and not active(paths.wake_socket(app, slot)):
+        if launch and state.live and not units.active(paths.wake_socket(app, slot)):
             slots.systemctl(ctx, "start", "--no-block", paths.wake_socket(app, slot))
         if not launch:
-            stop_waking(ctx, app, slot, active)
+            stop_waking(ctx, app, slot, units)
             for path in (paths.slot_conf(app, slot), paths.slot_env(app, slot)):
                 files.remove(path)
+    if failed := units.failed():
+        slots.systemctl(ctx, "reset-failed", *failed, check=False)
     return mended
 
 
-def stop_waking(ctx, app: str, slot: str, active) -> None:
-    units = [unit for unit in (paths.wake_socket(app, slot), paths.wake_service(app, slot)) if active(unit)]
-    if units:
-        slots.systemctl(ctx, "stop", *units)
+def put_away(ctx, unit: str, drain: bool, wait: bool) -> None:
+    """Ends a slot that nobody is led to any more: at once if nobody ever was. One whose files go is waited for."""
+    if drain:
+        slots.systemctl(ctx, "stop", *([] if wait else ["--no-block"]), unit)
+    else:
+        slots.kill(ctx, unit)
 
 
-def settle_front(ctx, state: State) -> list[str]:
-    """The map files and the running map say what the states say."""
+def stop_waking(ctx, app: str, slot: str, units: Units) -> None:
+    active = [unit for unit in (paths.wake_socket(app, slot), paths.wake_service(app, slot)) if units.active(unit)]
+    if active:
+        slots.systemctl(ctx, "stop", *active)
+
+
+def settle_front(ctx, state: State) -> int:
+    """The map files and the running map say what the states say; gives how many routes did not."""
     with lock.node(ctx):
         give_way(state)
         maps = front.desired(load_all())
         front.write_files(maps)
-        changed = front.apply(maps)
-    return [f"put {changed} routes right"] if changed else []
+        return front.apply(maps)
 
 
 def give_way(state: State) -> None:

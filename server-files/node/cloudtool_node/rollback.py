@@ -3,9 +3,9 @@ switched to. Hooks do not run: they belong to what is new."""
 
 import os
 
-from . import checks, lock, recover, slots, state
+from . import checks, lock, paths, recover, slots, state
 from .context import Failure
-from .deploy import answer, drain, start_candidate, stop_candidate, switch
+from .deploy import answer, drain, start_candidate, switch
 
 
 def rollback(ctx, _payload) -> dict:
@@ -63,7 +63,7 @@ def serve(ctx, current: state.State, release: str, locations: list[str]) -> list
 def give_up(ctx, current: state.State, slot: str) -> None:
     try:
         with ctx.shielded():
-            stop_candidate(ctx, current, slot)
+            slots.kill(ctx, paths.app_unit(current.app, slot))
             recover.recover(ctx, current)
     except (Failure, OSError) as second:
         ctx.warning(f"Not all could be put back now, the next update will: {second}")

@@ -134,7 +134,7 @@ def start(ctx, state, slot: str) -> None:
         raise Failure(
             "start",
             f"The {slot} slot of {state.app} could not be started.",
-            "The lines below are what systemd and Apache say.",
+            "The log has what systemd and Apache say; the old release keeps serving.",
             details={"log": journal(ctx, unit, began)},
         )
 
@@ -153,6 +153,13 @@ def sleep(ctx, app: str, slot: str) -> None:
     """Lets a slot drain and end, then be woken by whoever asks for it."""
     systemctl(ctx, "stop", "--no-block", paths.app_unit(app, slot))
     systemctl(ctx, "start", "--no-block", paths.wake_socket(app, slot))
+
+
+def kill(ctx, unit: str) -> None:
+    """Ends a slot that nobody sees at once. For systemd that end is a failure; for the node nothing failed."""
+    systemctl(ctx, "kill", "--signal=SIGKILL", unit, check=False)
+    systemctl(ctx, "stop", unit, check=False)
+    systemctl(ctx, "reset-failed", unit, check=False)
 
 
 def journal(ctx, unit: str, since: float) -> list[str]:

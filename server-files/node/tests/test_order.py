@@ -40,7 +40,23 @@ ORDER = {
     "service_settings": {"couchdb": {"url": "http://x"}},
     "keep": 5,
 }
-ODD = [None, True, -1, 1e300, 1 << 70, "", "../../x", "nul\0", "\ud800", "\n;$(id)`id`%n", [], {}, [[1]], [None], {"a": []}]
+ODD = [
+    None,
+    True,
+    -1,
+    1e300,
+    1 << 70,
+    "",
+    "../../x",
+    "nul\0",
+    "\ud800",
+    "\n;$(id)`id`%n",
+    [],
+    {},
+    [[1]],
+    [None],
+    {"a": []},
+]
 
 
 class Orders(unittest.TestCase):

@@ -1,0 +1,158 @@
+//! What can befall a node and its deployers: killed processes, a cut network, a full disk, a power cut.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use cloudtool::providers::local::Local;
+use cloudtool::providers::{NodeState, Progress, Provider};
+
+use crate::whole::await_that;
+use crate::world::{NODE, World};
+
+/// How many moments a kill is tried at. Fifty is what the product promises; a run of all tests has fewer.
+pub fn rounds(default: u32) -> u32 {
+    std::env::var("CLOUDTOOL_E2E_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// Moment `round` of `rounds` in something that takes `whole`: spread over all of it, at random within each share.
+pub fn moment(round: u32, rounds: u32, whole: Duration) -> Duration {
+    let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), round) % 1000;
+    whole * (1000 * round + random as u32) / (1000 * rounds)
+}
+
+/// Starts an update with its output put aside; a group of its own, so that a test that fails leaves nothing running.
+pub fn start_update(world: &World, dir: &str, more: &[&str]) -> Child {
+    let mut command = world.command(["update", dir]);
+    command.args(more).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    command.spawn().expect("the binary starts")
+}
+
+/// The processes of the node, as this machine numbers them, whose command line holds `words`.
+pub fn node_processes(words: &str) -> Vec<u32> {
+    let space = |pid: u32| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+    let Some(of_node) = space(init()) else { return Vec::new() };
+    let holds = |pid: &u32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).replace('\0', " ").contains(words)
+    };
+    processes().into_iter().filter(|pid| space(*pid).as_ref() == Some(&of_node)).filter(holds).collect()
+}
+
+pub fn kill(pid: u32) {
+    signal(pid, "KILL");
+}
+
+/// Sends a signal to a process that may be gone.
+pub fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill").args(["-s", name, &pid.to_string()]).stderr(Stdio::null()).status();
+    status.expect("kill runs");
+}
+
+/// Where a path of the node is on this machine.
+pub fn on_disk(path: &str) -> PathBuf {
+    root().join(path.trim_start_matches('/'))
+}
+
+fn root() -> PathBuf {
+    World::local_dir().join("nodes").join(NODE).join("root")
+}
+
+/// Process 1 of the node.
+fn init() -> u32 {
+    let root = format!("--directory={}", root().display());
+    let started_by = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let (name, rest) = stat.rsplit_once(") ")?;
+        let parent: u32 = rest.split(' ').nth(1)?.parse().ok()?;
+        let line = fs::read(format!("/proc/{parent}/cmdline")).ok()?;
+        let ours = line.split(|byte| *byte == 0).any(|word| word == root.as_bytes());
+        (ours && name.ends_with("(systemd")).then_some(())
+    };
+    processes().into_iter().find(|pid| started_by(pid).is_some()).expect("the node runs")
+}
+
+fn processes() -> Vec<u32> {
+    let entries = fs::read_dir("/proc").expect("there is /proc");
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Drops every packet of the SSH connections of one process, and of no other, until it is dropped.
+pub struct NetworkCut;
+
+impl NetworkCut {
+    const TABLE: &str = "cloudtool_e2e_cut";
+
+    pub fn of(world: &World, pid: u32) -> Self {
+        let port = await_that("the client is connected", || {
+            let output = Command::new("ss").args(["-Htnp", "state", "established"]).output().expect("ss");
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            let line = text.lines().find(|line| line.contains(&format!("pid={pid},")))?.to_owned();
+            let local = line.split_whitespace().nth(2)?.to_owned();
+            local.rsplit_once(':')?.1.parse::<u16>().ok()
+        });
+        let table = Self::TABLE;
+        let address = &world.address;
+        nft(&format!(
+            "table inet {table} {{
+                chain output {{ type filter hook output priority 0; ip daddr {address} tcp sport {port} drop; }}
+                chain input {{ type filter hook input priority 0; ip saddr {address} tcp dport {port} drop; }}
+            }}"
+        ));
+        NetworkCut
+    }
+}
+
+impl Drop for NetworkCut {
+    fn drop(&mut self) {
+        nft(&format!("delete table inet {}", Self::TABLE));
+    }
+}
+
+fn nft(rules: &str) {
+    let mut child = Command::new("nft").args(["-f", "-"]).stdin(Stdio::piped()).spawn().expect("nft");
+    child.stdin.take().expect("a pipe").write_all(rules.as_bytes()).expect("the rules are written");
+    assert!(child.wait().expect("nft ends").success(), "nft refused {rules}");
+}
+
+/// Ends the node at once, as a power cut does.
+pub fn cut_power() {
+    let pid = init();
+    kill(pid);
+    await_that("the node is off", || (!PathBuf::from(format!("/proc/{pid}")).exists()).then_some(()));
+    await_that("the node is known to be off", || (state() == NodeState::Stopped).then_some(()));
+}
+
+/// Boots the node that was cut off.
+pub fn restore_power() {
+    local().start(NODE, &Silent).expect("the node boots");
+    await_running();
+}
+
+/// Shuts the node down in order and boots it.
+pub fn reboot() {
+    local().reboot(NODE, &Silent).expect("the node reboots");
+    await_running();
+}
+
+fn await_running() {
+    await_that("the node runs", || (state() == NodeState::Running).then_some(()));
+}
+
+fn state() -> NodeState {
+    local().get(NODE).expect("the node is known").state
+}
+
+fn local() -> Local {
+    Local::in_dir(World::local_dir())
+}
+
+struct Silent;
+
+impl Progress for Silent {
+    fn step(&self, _: &str) {}
+    fn warning(&self, _: &str) {}
+}

@@ -1,0 +1,207 @@
+//! Killed at any moment: the old or the new release serves whole, the next update just works, and nothing stays.
+
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use crate::Test;
+use crate::faults::{self, NetworkCut, moment, rounds, start_update};
+use crate::whole::{WholeApp, await_that, none_failed, nothing_left};
+use crate::world::{World, both};
+
+pub const TESTS: &[Test] = &[
+    ("a_client_killed_at_any_moment", a_client_killed_at_any_moment),
+    ("a_node_program_killed_at_any_moment", a_node_program_killed_at_any_moment),
+    ("a_kill_between_the_routes_and_the_state", a_kill_between_the_routes_and_the_state),
+    ("the_network_cut_in_the_middle_of_an_upload", the_network_cut_in_the_middle_of_an_upload),
+    ("a_full_disk", a_full_disk),
+];
+
+const ROUNDS: u32 = 10;
+
+fn a_client_killed_at_any_moment(world: &World) {
+    at_any_moment(world, "clientkill", |update| {
+        update.kill().expect("it is killed");
+    });
+}
+
+fn a_node_program_killed_at_any_moment(world: &World) {
+    at_any_moment(world, "nodekill", |_| {
+        for pid in faults::node_processes("cloudtool/node/__main__.py") {
+            faults::kill(pid);
+        }
+    });
+}
+
+/// Many updates, each with a `kill` at another moment and an undisturbed one after it.
+fn at_any_moment(world: &World, name: &str, kill: fn(&mut Child)) {
+    let whole = WholeApp::new(name, "update_fetch = script:hook.sh\n");
+    whole.app.write("hook.sh", b"echo a hook runs\n");
+    whole.deploy(world);
+    let load = whole.hammer(world);
+    // Of several, the fastest: later than that there is nothing to kill.
+    let mut duration = timed_update(world, &whole, 2);
+    let (count, mut number, mut done) = (rounds(ROUNDS), 2, 0);
+    for round in 0..count {
+        let before = format!("whole {number}");
+        number += 1;
+        whole.write(number);
+        let mut update = start_update(world, whole.app.path_str(), &[]);
+        std::thread::sleep(moment(round, count, duration));
+        kill(&mut update);
+        let output = update.wait_with_output().expect("it ends");
+        let said = both(&output);
+        let now = whole.answer(world);
+        assert!(now == before || now == format!("whole {number}"), "{now:?} after {before:?}\n{said}");
+        if output.status.success() {
+            done += 1;
+            assert_eq!(now, format!("whole {number}"), "{said}");
+        }
+        number += 1;
+        duration = duration.min(timed_update(world, &whole, number));
+        nothing_left(world, name);
+    }
+    println!("{count} kills over {duration:?}, {done} too late; {} requests, none failed", none_failed(load));
+    whole.remove(world);
+}
+
+fn timed_update(world: &World, whole: &WholeApp, number: usize) -> Duration {
+    let started = Instant::now();
+    whole.update(world, number);
+    started.elapsed()
+}
+
+/// The moment that hardly a kill hits: the front routes to the new release, the state still says the old one.
+fn a_kill_between_the_routes_and_the_state(world: &World) {
+    let whole = WholeApp::deployed(world, "between", "");
+    let state = "/var/lib/cloudtool/apps/between.json";
+    world.node_script(&format!("cp -p {state} /root/between.json"));
+    whole.update(world, 2);
+    let load = whole.hammer(world);
+    world.node_script(&format!("systemctl start cloudtool-app-blue@between.service\nmv /root/between.json {state}"));
+    whole.update(world, 3);
+    none_failed(load);
+    nothing_left(world, "between");
+    whole.remove(world);
+}
+
+fn the_network_cut_in_the_middle_of_an_upload(world: &World) {
+    let whole = WholeApp::deployed(world, "cut", "");
+    let load = whole.hammer(world);
+    whole.write(2);
+    whole.app.write("large", &noise(64 << 20));
+    let update = start_update(world, whole.app.path_str(), &[]);
+    let partial = faults::on_disk("/srv/cloudtool/apps/cut/releases/.v2.partial/data");
+    await_that("the upload begins", || partial.exists().then_some(()));
+    // It stands still until the cut is there, or it could be over.
+    faults::signal(update.id(), "STOP");
+    let cut = NetworkCut::of(world, update.id());
+    faults::signal(update.id(), "CONT");
+    whole.write(3);
+    let next = start_update(world, whole.app.path_str(), &["--lock-timeout", "90"]);
+    let output = update.wait_with_output().expect("it ends");
+    let said = both(&output);
+    assert_eq!(output.status.code(), Some(5), "{said}");
+    assert!(said.contains("the connection to e2e broke"), "{said}");
+    let output = next.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{}", both(&output));
+    assert!(both(&output).contains("waiting"), "{}", both(&output));
+    drop(cut);
+    assert_eq!(whole.answer(world), "whole 3");
+    none_failed(load);
+    nothing_left(world, "cut");
+    whole.remove(world);
+}
+
+/// Bytes that do not compress.
+fn noise(size: usize) -> Vec<u8> {
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed
+    };
+    (0..size / 8).flat_map(|_| next().to_le_bytes()).collect()
+}
+
+/// An update with no room at all, with a little more, and so on until it succeeds: each fails at another of its writes.
+fn a_full_disk(world: &World) {
+    let whole = WholeApp::deployed(world, "full", "");
+    whole.update(world, 2);
+    whole.update(world, 3);
+    let load = whole.hammer(world);
+    let disk = SmallDisk::under(world, &["/srv/cloudtool/apps/full", "/etc/cloudtool", "/var/lib/cloudtool"]);
+    whole.write(4);
+    let mut failures = 0;
+    for free_kb in (0..).map(|step: u32| step * 4) {
+        disk.leave(free_kb);
+        let output = world.cloudtool(["update", whole.app.path_str()]);
+        let said = both(&output);
+        if output.status.success() {
+            println!("{failures} updates on a full disk; it succeeds with {free_kb} KB");
+            break;
+        }
+        failures += 1;
+        assert_eq!(output.status.code(), Some(1), "{free_kb} KB: {said}");
+        assert!(said.contains("disk is full") || said.contains("MB left"), "{free_kb} KB: {said}");
+        assert!(said.contains("clean-node"), "{free_kb} KB: {said}");
+        assert_eq!(whole.answer(world), "whole 3");
+    }
+    assert!(failures > 0, "it was never full");
+    assert_eq!(whole.answer(world), "whole 4");
+    // What the message says to do works where nothing else does.
+    disk.leave(0);
+    assert!(world.ok(["clean-node"]).contains("releases/v1"));
+    whole.write(5);
+    world.ok(["update", whole.app.path_str()]);
+    drop(disk);
+    assert_eq!(whole.answer(world), "whole 5");
+    println!("{} requests, none failed", none_failed(load));
+    nothing_left(world, "full");
+    whole.remove(world);
+}
+
+/// A file system of a few megabytes under some directories of the node, with what they hold; that goes back when it is dropped.
+struct SmallDisk<'a> {
+    world: &'a World,
+    directories: &'a [&'a str],
+}
+
+const DISK: &str = "/mnt/small-disk";
+
+impl<'a> SmallDisk<'a> {
+    fn under(world: &'a World, directories: &'a [&'a str]) -> Self {
+        let mut script = format!("mkdir {DISK}\nmount -t tmpfs -o size=16M small {DISK}\n");
+        for directory in directories {
+            script += &format!(
+                "mkdir -p {DISK}{directory}\ncp -a {directory}/. {DISK}{directory}/\n\
+                 chown --reference={directory} {DISK}{directory}\nchmod --reference={directory} {DISK}{directory}\n\
+                 mount --bind {DISK}{directory} {directory}\n"
+            );
+        }
+        world.node_script(&script);
+        SmallDisk { world, directories }
+    }
+
+    /// Fills it, but for so much.
+    fn leave(&self, free_kb: u32) {
+        self.world.node_script(&format!(
+            "cd {DISK}\nrm -f filling\nfree=$(df --output=avail -k . | tail -n 1)\n\
+             fallocate -l $(((free - {free_kb}) * 1024)) filling"
+        ));
+    }
+}
+
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        let mut script = format!("rm -f {DISK}/filling\nmkdir /mnt/below\n");
+        for directory in self.directories {
+            script += &format!(
+                "mount --bind \"$(dirname {directory})\" /mnt/below\nbelow=/mnt/below/$(basename {directory})\n\
+                 find \"$below\" -mindepth 1 -delete\ncp -a {directory}/. \"$below\"/\n\
+                 umount -l {directory}\numount /mnt/below\n"
+            );
+        }
+        self.world.node_script(&(script + &format!("rmdir /mnt/below\numount -l {DISK}\nrmdir {DISK}")));
+    }
+}
