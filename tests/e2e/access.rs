@@ -34,8 +34,15 @@ impl Person {
     fn new(world: &World) -> Self {
         let home = tempfile::tempdir().expect("a home");
         let person = Person { home, agent: None };
-        fs::create_dir(person.path(".ssh")).expect("a directory");
+        for directory in [".ssh", "bin", "data"] {
+            fs::create_dir(person.path(directory)).expect("a directory");
+        }
         fs::copy(world.home.path().join("data/id_ed25519"), person.path("key")).expect("the key");
+        // ssh itself asks the password file for the home, not the environment: this is how it finds another configuration.
+        let config = person.path(".ssh/config");
+        person.write(".ssh/config", "");
+        person.write("bin/ssh", &format!("#!/bin/sh\nexec /usr/bin/ssh -F {} \"$@\"\n", config.display()));
+        fs::set_permissions(person.path("bin/ssh"), fs::Permissions::from_mode(0o755)).expect("chmod");
         person
     }
 
@@ -50,16 +57,7 @@ impl Person {
     fn command(&self, world: &World, args: &[&str]) -> Command {
         let mut command = world.command(args);
         command.env("HOME", self.home.path()).env("CLOUDTOOL_DATA_DIR", self.path("data"));
-        // ssh itself asks the password file for the home, not the environment; this file is how the tests show it another one.
         command.env("PATH", format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", self.path("bin").display()));
-        fs::create_dir_all(self.path("bin")).expect("a directory");
-        let config = self.path(".ssh/config");
-        let script = format!("#!/bin/sh\nexec /usr/bin/ssh -F {} \"$@\"\n", config.display());
-        if !config.exists() {
-            fs::write(&config, "").expect("it is written");
-        }
-        fs::write(self.path("bin/ssh"), script).expect("it is written");
-        fs::set_permissions(self.path("bin/ssh"), fs::Permissions::from_mode(0o755)).expect("chmod");
         if let Some(agent) = &self.agent {
             command.env("SSH_AUTH_SOCK", agent);
         }
@@ -187,8 +185,6 @@ fn host_keys_are_strict(world: &World) {
 
 fn a_user_with_sudo_is_enough_and_one_without_is_told(world: &World) {
     let person = Person::new(world);
-    person.command(world, &[]);
-    fs::create_dir_all(person.path("data")).expect("a directory");
     fs::copy(world.home.path().join("data/known_hosts"), person.path("data/known_hosts")).expect("copied");
     world.node_script(
         "for user in ct_deploy ct_nobody; do
@@ -249,26 +245,26 @@ fn what_does_not_answer_is_given_up_soon(world: &World) {
         assert!(said.contains(&port.to_string()), "{said}");
     };
     let closed = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
-    soon("127.0.0.1", closed, 5);
-    soon("no-such-host.invalid", 22, 20);
-    // The firewall drops it: nobody says no.
-    soon(&world.address, 8081, 20);
-    // It accepts, and says nothing, or nonsense.
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
-    soon("127.0.0.1", silent.local_addr().expect("it has one").port(), 40);
     let rude = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = rude.local_addr().expect("it has one").port();
-    let server = std::thread::spawn(move || {
-        rude.accept().map(|(mut stream, _)| stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
+    let port = |listener: &TcpListener| listener.local_addr().expect("it has one").port();
+    // All at once: each of them is mostly waiting.
+    std::thread::scope(|scope| {
+        scope.spawn(|| soon("127.0.0.1", closed, 10));
+        scope.spawn(|| soon("no-such-host.invalid", 22, 30));
+        // The firewall drops it: nobody says no.
+        scope.spawn(|| soon(&world.address, 8081, 30));
+        // It accepts, and says nothing, or nonsense.
+        scope.spawn(|| soon("127.0.0.1", port(&silent), 45));
+        scope.spawn(|| soon("127.0.0.1", port(&rude), 45));
+        let (mut stream, _) = rude.accept().expect("a connection");
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").expect("it is written");
     });
-    soon("127.0.0.1", port, 40);
-    assert!(server.join().is_ok());
 }
 
 fn ssh_config_agents_and_other_ports_are_honoured(world: &World) {
     let mut person = Person::new(world);
     let address = world.address.as_str();
-    fs::create_dir_all(person.path("data")).expect("a directory");
     let key = person.path("key");
     // sshd on a second port: setup-node keeps it open, and nothing but what it must.
     world.node_script("echo 'Port 22\nPort 2222' >/etc/ssh/sshd_config.d/10-ct-ports.conf; systemctl restart ssh");
