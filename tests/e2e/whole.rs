@@ -131,7 +131,9 @@ same("releases", listed(f"/srv/cloudtool/apps/{app}/releases"), kept)
 same("manifests", [n.removesuffix(".json") for n in listed(f"/var/lib/cloudtool/manifests/{app}")], kept)
 same("launches", [n.removesuffix(".json") for n in listed(f"/var/lib/cloudtool/secrets/{app}/.releases")], kept)
 slots = [s for s in (live, idle) if s and state["slots"][s]]
-same("configuration", [n for n in listed(f"/etc/cloudtool/apps/{app}") if n != "secret"],
+# The secret and the ports are the app's, whatever releases it has.
+lasting = ("secret", "blue.port", "green.port")
+same("configuration", [n for n in listed(f"/etc/cloudtool/apps/{app}") if n not in lasting],
      [f"{s}.{e}" for s in slots for e in ("conf", "env")])
 venvs = {e.get("venv") for e in (state["releases"] if state else []) if e["result"] == "kept"} - {None}
 same("venvs", [f"/srv/cloudtool/apps/{app}/venvs/{n}" for n in listed(f"/srv/cloudtool/apps/{app}/venvs")], venvs)
