@@ -1,6 +1,7 @@
 """`make bench`: everything there is a goal for, on nodes of its own, beside the peers in the same run. Needs root."""
 
 import argparse
+import signal
 import sys
 from datetime import datetime
 
@@ -25,6 +26,8 @@ def main() -> int:
     if unknown := set(options.parts) - set(NAMES):
         parser.error(f"there is no {', '.join(unknown)}")
     parts = options.parts or NAMES
+    # Whatever ends it, the nodes go: the World destroys them on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     rows = []
     with World() as world:
         if "installing" in parts:
