@@ -11,7 +11,7 @@ import serving
 import updating
 import uploading
 from nodes import World
-from table import table
+from table import Row, table
 
 # What is measured on the one node that is set up, in this order: an idle node first.
 ON_A_NODE = {"serving": serving, "updating": updating, "uploading": uploading, "many": many}
@@ -32,16 +32,23 @@ def main() -> int:
     with World() as world:
         if "installing" in parts:
             say("installing")
-            rows += installing.measure(world, min(options.rounds, 3))
+            rows += told(installing.measure(world, min(options.rounds, 3)))
         chosen = [name for name in ON_A_NODE if name in parts]
         if chosen:
-            node = world.create_node("bench", "--setup-node")
+            # Two hundred apps, ten to twelve megabytes each.
+            node = world.create_node("bench", "--setup-node", "--size", "large")
             node.says("apt-get install -y -q --no-install-recommends rsync")
         for name in chosen:
             say(name)
-            rows += ON_A_NODE[name].measure(node, options.rounds)
+            rows += told(ON_A_NODE[name].measure(node, options.rounds))
     print(table(rows))
     return 0
+
+
+def told(rows: list[Row]) -> list[Row]:
+    """Shows what is known already: all of it takes half an hour, and something may end it."""
+    print(table(rows), file=sys.stderr, flush=True)
+    return rows
 
 
 def say(what: str) -> None:
