@@ -53,13 +53,24 @@ impl Hammer {
     }
 
     /// Ends the load and tells what came of it.
-    pub fn stop(self) -> Outcome {
-        self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads {
-            thread.join().expect("the load does not panic");
-        }
+    pub fn stop(mut self) -> Outcome {
+        self.end();
         let failures = std::mem::take(&mut *self.tally.failures.lock().unwrap_or_else(PoisonError::into_inner));
         Outcome { requests: self.tally.requests.load(Ordering::Relaxed), failures }
+    }
+
+    fn end(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            thread.join().expect("the load does not panic");
+        }
+    }
+}
+
+impl Drop for Hammer {
+    /// A test that fails leaves no load to those after it.
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
