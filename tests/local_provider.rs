@@ -131,6 +131,13 @@ fn network(node: &Node) -> String {
     format!("ct-local{}", node.answer["network"])
 }
 
+/// Where systemd's groups of a node are on a machine without systemd.
+fn groups(node: &Node) -> PathBuf {
+    let address = node.access.address.as_deref().unwrap();
+    let number = address.rsplit('.').next().unwrap();
+    PathBuf::from(format!("/sys/fs/cgroup/systemd/cloudtool-local/ct{}-{number}", node.answer["network"]))
+}
+
 #[test]
 fn the_life_of_a_node() {
     let Some(lab) = Lab::new() else { return };
@@ -159,6 +166,11 @@ fn the_life_of_a_node() {
         run(&["curl", "-sS", "-4", "--retry", "5", "--retry-connrefused", "--max-time", "20", &url]),
         "hello-from-node\n"
     );
+    // Its units are in groups of its own: another node's unit of the same name is in another one.
+    let groups = groups(&node);
+    if !Path::new("/run/systemd/system").exists() && Path::new("/sys/fs/cgroup/systemd").exists() {
+        assert!(groups.join("payload/system.slice/web.service").exists());
+    }
     // The size is a limit, where this machine can limit.
     if local.shortcomings().iter().all(|s| !s.contains("size has no effect")) {
         let eat =
@@ -208,6 +220,7 @@ fn the_life_of_a_node() {
     println!("destroyed after {:.2} s", start.elapsed().as_secs_f64());
     assert!(matches!(local.get("life"), Err(Error::NoSuchNode { .. })));
     assert_eq!(lab.leftovers(), "");
+    assert!(!groups.exists());
     assert!(!exists(&network(&node)));
     assert!(!run(&["nft", "list", "tables"]).contains(&format!("{}\n", network(&node))));
 }

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::catalog::{self, Release};
 use super::error::LocalError;
-use super::memory;
+use super::groups;
 use super::network;
 use super::state::{Record, StateDir};
 use super::tools;
@@ -113,7 +113,7 @@ pub fn boot(state: &StateDir, record: &Record, release: &Release) -> Result<(), 
     }
 }
 
-/// What starts systemd-nspawn so that it goes on without us, with the size's limit of memory.
+/// What starts systemd-nspawn so that it goes on without us, in groups of its own, with the size's limit of memory.
 fn launcher(record: &Record) -> Command {
     let memory_mb = catalog::memory_mb(&record.size).unwrap_or(u64::MAX >> 20);
     if Path::new("/run/systemd/system").exists() {
@@ -126,15 +126,10 @@ fn launcher(record: &Record) -> Command {
         }
         return command;
     }
-    let mut command = match memory::limit(&record.machine(), memory_mb) {
-        Some(procs) => {
-            // The shell moves itself into the group before it becomes setsid; its text is constant.
-            let mut command = tools::program("sh");
-            command.args(["-c", r#"echo $$ >"$0" && exec "$@""#]).arg(procs).arg("setsid");
-            command
-        }
-        None => tools::program("setsid"),
-    };
+    // The shell moves itself into the groups before it becomes setsid; its text is constant.
+    let mut command = tools::program("sh");
+    command.args(["-c", r#"while [ "$1" != -- ]; do echo $$ >"$1" || exit 1; shift; done; shift; exec "$@""#, "sh"]);
+    command.args(groups::make(&record.machine(), memory_mb)).args(["--", "setsid"]);
     command.arg("--fork");
     command
 }

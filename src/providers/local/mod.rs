@@ -7,8 +7,8 @@
 mod catalog;
 mod container;
 mod error;
+mod groups;
 mod image;
-mod memory;
 mod network;
 mod root_fs;
 mod state;
@@ -54,7 +54,7 @@ impl Local {
     /// What this machine cannot do for local nodes, as sentences, for `doctor`.
     pub fn shortcomings(&self) -> Vec<String> {
         let mut found = Vec::new();
-        if !memory::is_enforced() {
+        if !groups::memory_is_limited() {
             found.push(
                 "The memory of a local node's size has no effect: there is neither systemd nor a memory cgroup here."
                     .into(),
@@ -169,7 +169,7 @@ impl Local {
         container::kill(&self.state, name)?;
         let record = self.state.record(name).ok().flatten();
         if let Some(record) = &record {
-            memory::unlimit(&record.machine());
+            groups::remove(&record.machine());
         }
         let _machine = state::lock_machine()?;
         trash::discard(&self.state, name)?;
@@ -265,7 +265,7 @@ impl Provider for Local {
                 "The firewall table `{table}` of this machine drops forwarded packets: the node may not reach the network."
             ));
         }
-        if !memory::is_enforced() {
+        if !groups::memory_is_limited() {
             progress.warning("This machine cannot limit the memory of a node: the size has no effect.");
         }
         if let Err(error) = self.make(request, release, progress) {
