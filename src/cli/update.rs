@@ -12,7 +12,7 @@ use crate::deploy::{Action, Plan, Probe, Remote, Source};
 use crate::error::{Failure, Kind};
 use crate::inventory::NodeRecord;
 use crate::names::{AppName, Location};
-use crate::node::Program;
+use crate::node::{Error, Payload, Program};
 use crate::ui::{Steps, Ui};
 
 /// How many releases stay on the node when the configuration says nothing.
@@ -64,25 +64,24 @@ pub(super) fn run(context: &Context, args: Update) -> Result<(), Failure> {
     let node = context.node(&args.node, Some(&config.name), &locations)?;
     let mut steps = context.ui.steps();
     let (source, mut remote) = prepare(context, &args.dir, config, &node, &mut steps)?;
-    let probe = look(context, &mut remote, &source, &locations, args.plan, &mut steps)?;
-    let locations = or_default(locations, &probe, &node, &source.config.name)?;
-    let plan = Plan::new(&source, &locations, &probe, &node.name, args.force)?;
-    if args.plan {
-        return show_plan(context, &plan, args.exit_code);
-    }
-    if plan.action == Action::Nothing {
-        drop(steps);
-        let release = plan.live.as_ref().map(ToString::to_string).unwrap_or_default();
-        context.ui.event(&json!({"event": "result", "app": plan.app, "release": release, "unchanged": true}));
-        context.ui.line(format!(
-            "{}: nothing changed, {release} serves ({:.2} s)",
-            plan.app,
-            start.elapsed().as_secs_f64()
-        ));
-        print_timings(&context.ui, args.timings, start, &remote);
-        return Ok(());
-    }
-    let answer = apply(context, &args, &plan, &source, &probe, &mut remote, &mut steps);
+    let (plan, answer) = loop {
+        let probe = look(context, &mut remote, &source, &locations, args.plan, &mut steps)?;
+        let locations = or_default(locations.clone(), &probe, &node, &source.config.name)?;
+        let plan = Plan::new(&source, &locations, &probe, &node.name, args.force)?;
+        if args.plan {
+            return show_plan(context, &plan, args.exit_code);
+        }
+        if plan.action == Action::Nothing {
+            drop(steps);
+            say_unchanged(&context.ui, &plan, start);
+            print_timings(&context.ui, args.timings, start, &remote);
+            return Ok(());
+        }
+        match apply(context, &args, &plan, &source, &probe, &mut remote, &mut steps).transpose() {
+            Some(answer) => break (plan, answer),
+            None => steps.waiting("somebody else has just updated it: looking again"),
+        }
+    };
     drop(steps);
     let (result, detail) = match &answer {
         Ok(answer) => ("done", answer["release"].as_str().unwrap_or_default().to_owned()),
@@ -162,6 +161,13 @@ fn or_default(
     Ok(vec![default.parse::<Location>()?])
 }
 
+fn say_unchanged(ui: &Ui, plan: &Plan, start: Instant) {
+    let release = plan.live.as_ref().map(ToString::to_string).unwrap_or_default();
+    ui.event(&json!({"event": "result", "app": plan.app, "release": release, "unchanged": true}));
+    ui.line(format!("{}: nothing changed, {release} serves ({:.2} s)", plan.app, start.elapsed().as_secs_f64()));
+}
+
+/// Does what the plan says. `None` when the app is no longer what the plan was made from: nothing was done.
 fn apply(
     context: &Context,
     args: &Update,
@@ -170,31 +176,30 @@ fn apply(
     probe: &Probe,
     remote: &mut Remote,
     steps: &mut Steps,
-) -> Result<Value, Failure> {
+) -> Result<Option<Value>, Failure> {
     let keep = context.config()?.defaults.keep.unwrap_or(KEEP);
     let mut request = plan.request(source, &args.note, keep, &service_settings(context, source)?, args.force);
     request["lock_timeout"] = json!(args.lock_timeout);
     let uploads = plan.uploads(source, probe);
     let mut local = None;
     let steps = std::cell::RefCell::new(steps);
-    let answer = remote.call_with_payload(
-        request,
-        &mut |out| {
-            let sent = payload::write(&source.dir, &uploads, out, &mut |bytes| {
-                steps.borrow().bytes(bytes, plan.upload_bytes);
-            });
-            sent.map(|_| ()).map_err(|error| {
-                let text = error.to_string();
-                local = Some(error);
-                std::io::Error::other(text)
-            })
-        },
-        &mut |event| show(&mut steps.borrow_mut(), event),
-    );
+    let mut write = |out: &mut dyn std::io::Write| {
+        let sent = payload::write(&source.dir, &uploads, out, &mut |bytes| {
+            steps.borrow().bytes(bytes, plan.upload_bytes);
+        });
+        sent.map(|_| ()).map_err(|error| {
+            let text = error.to_string();
+            local = Some(error);
+            std::io::Error::other(text)
+        })
+    };
+    let payload = Payload { bytes: plan.upload_bytes, wanted_by: "stage", write: &mut write };
+    let answer = remote.call_with_payload(request, payload, &mut |event| show(&mut steps.borrow_mut(), event));
     match (answer, local) {
         // A file that changed under our hands is the reason; the broken conversation only its consequence.
         (Err(_), Some(error)) if !matches!(error, crate::app::Error::Send(_)) => Err(error.into()),
-        (answer, _) => answer.map_err(crate::node::Error::into_failure),
+        (Err(Error::Refused(refused)), _) if refused.code == "changed" => Ok(None),
+        (answer, _) => answer.map(Some).map_err(Error::into_failure),
     }
 }
 

@@ -1,10 +1,8 @@
 //! A node with its program: connect, see to it that the program is ours, call.
 
-use std::io::Write;
-
 use serde_json::{Value, json};
 
-use crate::node::{Conversation, Destination, Error, Event, HostKeys, Program, Session};
+use crate::node::{Conversation, Destination, Error, Event, HostKeys, Payload, Program, Session};
 
 /// What had to be done to the node program before it could be called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,10 +67,10 @@ impl Remote {
     pub fn call_with_payload(
         &mut self,
         mut request: Value,
-        write_payload: &mut dyn FnMut(&mut dyn Write) -> std::io::Result<()>,
+        payload: Payload<'_>,
         on_event: &mut dyn FnMut(Event),
     ) -> Result<Value, Error> {
         request["by"] = json!(self.by);
-        self.conversation.call_with_payload(&mut self.session, &request, write_payload, on_event)
+        self.conversation.call_with_payload(&mut self.session, &request, payload, on_event)
     }
 }

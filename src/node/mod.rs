@@ -13,5 +13,5 @@ pub use destination::{Destination, Proxy};
 pub use error::{Error, NodeError};
 pub use host_keys::{HostKeys, UnknownKey};
 pub use program::Program;
-pub use protocol::{Conversation, Event, PayloadWriter};
+pub use protocol::{Conversation, Event, Payload, PayloadWriter};
 pub use session::Session;

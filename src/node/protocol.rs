@@ -16,6 +16,19 @@ const PROGRAM_SUDO: &str = "sudo -n /usr/local/lib/cloudtool/cloudtool-node";
 /// Large enough to keep the number of packets low, small enough to notice a dead peer soon.
 const CHUNK: usize = 256 * 1024;
 
+/// A payload of more bytes does not travel before the node wants it: while it waits for somebody else's work, we could
+/// not hear it say so, and what it then refuses would have travelled for nothing. A smaller one saves the round trip.
+const EAGER: u64 = 1 << 20;
+
+/// What follows a request.
+pub struct Payload<'a> {
+    /// About how many bytes it has.
+    pub bytes: u64,
+    /// The step of the request that reads it.
+    pub wanted_by: &'static str,
+    pub write: &'a mut dyn FnMut(&mut dyn Write) -> std::io::Result<()>,
+}
+
 /// What the node says while it works on a request.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
@@ -98,21 +111,37 @@ impl Conversation {
         abandon_if_lost(session, answer)
     }
 
-    /// The same for a request with a payload, which `write_payload` writes.
+    /// The same for a request with a payload.
     ///
     /// When the node fails while the payload travels, its error is returned, not the broken pipe.
     pub fn call_with_payload(
         &mut self,
         session: &mut Session,
         request: &Value,
-        write_payload: &mut dyn FnMut(&mut dyn Write) -> std::io::Result<()>,
+        payload: Payload<'_>,
         on_event: &mut dyn FnMut(Event),
     ) -> Result<Value, Error> {
-        self.send(request)?;
-        session.count_round_trip();
+        let answer = self.send(request).and_then(|()| {
+            session.count_round_trip();
+            if payload.bytes > EAGER {
+                session.count_round_trip();
+                if let Some(answer) = self.await_step(payload.wanted_by, on_event)? {
+                    return Ok(answer);
+                }
+            }
+            self.send_payload(session, payload.write, on_event)
+        });
+        abandon_if_lost(session, answer)
+    }
+
+    fn send_payload(
+        &mut self,
+        session: &Session,
+        write: &mut dyn FnMut(&mut dyn Write) -> std::io::Result<()>,
+        on_event: &mut dyn FnMut(Event),
+    ) -> Result<Value, Error> {
         let mut writer = PayloadWriter::new(self.channel.stream(0));
-        let written = write_payload(&mut writer).and_then(|()| writer.end());
-        let answer = match written {
+        match write(&mut writer).and_then(|()| writer.end()) {
             Ok(()) => self.finish(on_event),
             Err(error) if session.is_dead() => Err(self.broken(&error.to_string())),
             Err(error) => {
@@ -123,8 +152,27 @@ impl Conversation {
                     _ => Err(self.broken(&error.to_string())),
                 }
             }
+        }
+    }
+
+    /// Reads events until a step begins, or to the end when it never does. Then there is an answer, and the payload that
+    /// the node still expects is an empty one.
+    fn await_step(&mut self, name: &str, on_event: &mut dyn FnMut(Event)) -> Result<Option<Value>, Error> {
+        let answer = loop {
+            match self.next()? {
+                Ending::Event(event) => {
+                    let begins = matches!(&event, Event::Step { step, state, .. } if step == name && state == "start");
+                    on_event(event);
+                    if begins {
+                        return Ok(None);
+                    }
+                }
+                Ending::Result(value) => break Ok(Some(value)),
+                Ending::Error(error) => break Err(Error::Refused(Box::new(error))),
+            }
         };
-        abandon_if_lost(session, answer)
+        PayloadWriter::new(self.channel.stream(0)).end().map_err(|error| self.broken(&error.to_string()))?;
+        answer
     }
 
     fn send(&mut self, request: &Value) -> Result<(), Error> {

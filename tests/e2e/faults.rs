@@ -31,6 +31,18 @@ pub fn start_update(world: &World, dir: &str, more: &[&str]) -> Child {
     command.spawn().expect("the binary starts")
 }
 
+/// Bytes that do not compress.
+pub fn noise(size: usize) -> Vec<u8> {
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed
+    };
+    (0..size / 8).flat_map(|_| next().to_le_bytes()).collect()
+}
+
 /// The processes of the node, as this machine numbers them, whose command line holds `words`.
 pub fn node_processes(words: &str) -> Vec<u32> {
     let space = |pid: u32| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();

@@ -3,7 +3,7 @@
 use crate::Test;
 use crate::faults;
 use crate::http::get;
-use crate::whole::{WholeApp, await_that, none_failed, nothing_left};
+use crate::whole::{WholeApp, await_that, none_failed, nothing_left, put_to_sleep};
 use crate::world::{World, both};
 
 pub const TESTS: &[Test] = &[
@@ -22,7 +22,7 @@ fn everything_comes_back_after_a_reboot(world: &World) {
     apps[0].update(world, 3);
     for app in apps {
         // The sleeper that was woken to look at it.
-        world.node_script(&format!("systemctl stop 'cloudtool-wake-*@{}.service'", app.app.name));
+        put_to_sleep(world, &app.app.name);
         nothing_left(world, &app.app.name);
         app.remove(world);
     }

@@ -205,6 +205,11 @@ pub fn nothing_left(world: &World, app: &str) {
     }
 }
 
+/// A previous release that was woken sleeps again.
+pub fn put_to_sleep(world: &World, app: &str) {
+    world.node_script(&format!("systemctl stop 'cloudtool-wake-*@{app}.service'"));
+}
+
 /// Waits for something, and gives what it was.
 pub fn await_that<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(90);
