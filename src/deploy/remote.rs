@@ -15,6 +15,7 @@ pub enum Installed {
 
 /// A node that answers.
 pub struct Remote {
+    /// Before the conversation, so that it is dropped first: then ending the conversation does not wait either.
     session: Session,
     conversation: Conversation,
     by: String,

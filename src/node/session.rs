@@ -150,6 +150,14 @@ impl Session {
     }
 }
 
+/// Hanging up waits for nothing: everything that was asked for is answered by then, and the other end's word on the closing would be
+/// one round trip more for every command.
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.ssh.set_blocking(false);
+    }
+}
+
 pub(super) fn lost(destination: &Destination, reason: impl ToString) -> Error {
     Error::ConnectionLost { node: destination.name.clone(), reason: reason.to_string() }
 }
