@@ -4,9 +4,9 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use crate::Test;
-use crate::faults::{self, NetworkCut, moment, noise, rounds, start_update};
+use crate::faults::{self, NetworkCut, moment, node_processes, noise, rounds, start_update};
 use crate::whole::{WholeApp, await_that, none_failed, nothing_left};
-use crate::world::{World, both};
+use crate::world::{World, assert_success, both};
 
 pub const TESTS: &[Test] = &[
     ("a_client_killed_at_any_moment", a_client_killed_at_any_moment),
@@ -19,33 +19,39 @@ pub const TESTS: &[Test] = &[
 const ROUNDS: u32 = 10;
 
 fn a_client_killed_at_any_moment(world: &World) {
-    at_any_moment(world, "clientkill", |update| {
-        update.kill().expect("it is killed");
-    });
+    at_any_moment(world, "clientkill", |_| (), |update| update.kill().expect("it is killed"));
 }
 
 fn a_node_program_killed_at_any_moment(world: &World) {
-    at_any_moment(world, "nodekill", |_| {
-        for pid in faults::node_processes("cloudtool/node/__main__.py") {
-            faults::kill(pid);
-        }
-    });
+    const PROGRAM: &str = "cloudtool/node/__main__.py";
+    at_any_moment(
+        world,
+        "nodekill",
+        |update| {
+            await_that("the program runs", || {
+                let ended = update.try_wait().expect("it can be asked").is_some();
+                (ended || !node_processes(PROGRAM).is_empty()).then_some(())
+            });
+        },
+        |_| node_processes(PROGRAM).into_iter().for_each(faults::kill),
+    );
 }
 
-/// Many updates, each with a `kill` at another moment and an undisturbed one after it.
-fn at_any_moment(world: &World, name: &str, kill: fn(&mut Child)) {
+/// Many updates, each with a `kill` at another moment after it `begins`, and an undisturbed one after it.
+fn at_any_moment(world: &World, name: &str, begins: fn(&mut Child), kill: fn(&mut Child)) {
     let whole = WholeApp::new(name, "update_fetch = script:hook.sh\n");
     whole.app.write("hook.sh", b"echo a hook runs\n");
     whole.deploy(world);
     let load = whole.hammer(world);
     // Of several, the fastest: later than that there is nothing to kill.
-    let mut duration = timed_update(world, &whole, 2);
+    let mut duration = timed_update(world, &whole, 2, begins);
     let (count, mut number, mut hits, mut late) = (rounds(ROUNDS), 2, 0, 0);
     while hits < count {
         let before = format!("whole {number}");
         number += 1;
         whole.write(number);
         let mut update = start_update(world, whole.app.path_str(), &[]);
+        begins(&mut update);
         std::thread::sleep(moment(hits, count, duration));
         kill(&mut update);
         let output = update.wait_with_output().expect("it ends");
@@ -60,17 +66,24 @@ fn at_any_moment(world: &World, name: &str, kill: fn(&mut Child)) {
             hits += 1;
         }
         number += 1;
-        duration = duration.min(timed_update(world, &whole, number));
+        duration = duration.min(timed_update(world, &whole, number, begins));
         nothing_left(world, name);
     }
     println!("{hits} kills over {duration:?}, {late} too late; {} requests, none failed", none_failed(load));
     whole.remove(world);
 }
 
-fn timed_update(world: &World, whole: &WholeApp, number: usize) -> Duration {
+/// Deploys `number`, and gives how long that took since it began.
+fn timed_update(world: &World, whole: &WholeApp, number: usize, begins: fn(&mut Child)) -> Duration {
+    whole.write(number);
+    let mut update = start_update(world, whole.app.path_str(), &[]);
+    begins(&mut update);
     let started = Instant::now();
-    whole.update(world, number);
-    started.elapsed()
+    let output = update.wait_with_output().expect("it ends");
+    let took = started.elapsed();
+    assert_success(&output);
+    assert_eq!(whole.answer(world), format!("whole {number}"));
+    took
 }
 
 /// The moment that hardly a kill hits: the front routes to the new release, the state still says the old one.
