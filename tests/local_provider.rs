@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use cloudtool::providers::local::Local;
@@ -22,7 +23,11 @@ impl Progress for Stdout {
 struct Lab {
     dir: tempfile::TempDir,
     local: Local,
+    /// Dropped last: the labs take turns, or the network one of them gave back would be another's at once.
+    _turn: MutexGuard<'static, ()>,
 }
+
+static TURN: Mutex<()> = Mutex::new(());
 
 impl Lab {
     /// `None`, loudly, when we are not root.
@@ -31,13 +36,14 @@ impl Lab {
             eprintln!("SKIPPED: the local provider's tests need root");
             return None;
         }
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = tempfile::tempdir_in("/var/tmp").unwrap();
         let images = Path::new("/var/cache/cloudtool-tests/images");
         std::fs::create_dir_all(images).unwrap();
         std::os::unix::fs::symlink(images, dir.path().join("images")).unwrap();
         run(&["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", dir.path().join("key").to_str().unwrap()]);
         let local = Local::in_dir(dir.path().to_owned());
-        Some(Lab { dir, local })
+        Some(Lab { dir, local, _turn: turn })
     }
 
     fn request(&self, name: &str) -> CreateRequest {
