@@ -93,11 +93,11 @@ fn processes() -> Vec<u32> {
 }
 
 /// Drops every packet of the SSH connections of one process, and of no other, until it is dropped.
-pub struct NetworkCut;
+pub struct NetworkCut {
+    table: String,
+}
 
 impl NetworkCut {
-    const TABLE: &str = "cloudtool_e2e_cut";
-
     pub fn of(world: &World, pid: u32) -> Self {
         let port = await_that("the client is connected", || {
             let output = Command::new("ss").args(["-Htnp", "state", "established"]).output().expect("ss");
@@ -106,7 +106,8 @@ impl NetworkCut {
             let local = line.split_whitespace().nth(2)?.to_owned();
             local.rsplit_once(':')?.1.parse::<u16>().ok()
         });
-        let table = Self::TABLE;
+        // Other runs of these tests on this machine have theirs.
+        let table = format!("cloudtool_e2e_cut_{port}");
         let address = &world.address;
         nft(&format!(
             "table inet {table} {{
@@ -114,13 +115,13 @@ impl NetworkCut {
                 chain input {{ type filter hook input priority 0; ip saddr {address} tcp dport {port} drop; }}
             }}"
         ));
-        NetworkCut
+        NetworkCut { table }
     }
 }
 
 impl Drop for NetworkCut {
     fn drop(&mut self) {
-        nft(&format!("delete table inet {}", Self::TABLE));
+        nft(&format!("delete table inet {}", self.table));
     }
 }
 
