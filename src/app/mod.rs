@@ -10,7 +10,6 @@ pub mod ignore;
 pub mod init;
 pub mod manifest;
 pub mod payload;
-mod stored_gz;
 pub mod tree;
 
 pub use changes::Changes;

@@ -1,7 +1,7 @@
-//! Writes contents as one gzip-compressed tar stream whose members are named by their SHA-256.
+//! Writes contents as one tar stream whose members are named by their SHA-256.
 //!
-//! What compresses goes into gzip members of a fast level, what does not (pictures, archives) into stored ones: the stream is
-//! bound by the disk and the hash, not by a compressor that gains nothing. Memory is constant whatever the files are.
+//! What compresses comes first and is one gzip member, what does not (pictures, archives) follows as it is: no side spends time on
+//! a compressor that gains nothing. Memory is constant whatever the files are.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
@@ -16,7 +16,6 @@ use sha2::{Digest, Sha256};
 
 use super::error::Error;
 use super::manifest::FileEntry;
-use super::stored_gz::StoredGz;
 use super::tree::open_same;
 
 const BUFFER: usize = 256 << 10;
@@ -24,7 +23,7 @@ const BUFFER: usize = 256 << 10;
 const AHEAD: usize = 4;
 /// As much of a file decides whether it is compressed.
 const SAMPLE: usize = 64 << 10;
-/// A smaller file goes along with whatever is being written.
+/// A smaller file is not worth a look.
 const SMALL: u64 = 4 << 10;
 const BLOCK: usize = 512;
 /// Files that are compressed already.
@@ -93,31 +92,38 @@ impl Write for Pieces {
 
 /// Writes the payload to `out`; `done` counts the bytes of content.
 fn pack<W: Write>(root: &Path, files: &[&FileEntry], out: W, done: &AtomicU64) -> Result<Sent, Error> {
-    // Files of a kind next to each other, so that few gzip members are begun.
-    let mut files = files.to_vec();
-    files.sort_by_key(|file| is_dense_name(&file.path));
-    let mut stream = Stream::new(out);
-    let mut buffer = vec![0; BUFFER];
+    let (dense, compressible): (Vec<&FileEntry>, Vec<&FileEntry>) = files.iter().partition(|file| is_dense(root, file));
     let mut sent = Sent::default();
-    for file in files {
-        let mut content = Content::open(root, file)?;
-        let first = content.read(&mut buffer)?;
-        stream.choose(file, &buffer[..first])?;
-        stream.write(&header(file))?;
-        let mut read = first;
-        while read > 0 {
-            stream.write(&buffer[..read])?;
-            sent.bytes += read as u64;
-            done.store(sent.bytes, Ordering::Relaxed);
-            read = content.read(&mut buffer)?;
-        }
-        content.check()?;
-        stream.write(&[0; BLOCK][..padding(file.size)])?;
-        sent.files += 1;
+    let out = BufWriter::with_capacity(BUFFER, out);
+    let mut compressed = GzEncoder::new(out, Compression::fast());
+    for file in compressible {
+        put(root, file, &mut compressed, &mut sent, done)?;
     }
-    stream.write(&[0; 2 * BLOCK])?;
-    stream.finish()?;
+    let mut out = compressed.finish().map_err(Error::Send)?;
+    for file in dense {
+        put(root, file, &mut out, &mut sent, done)?;
+    }
+    out.write_all(&[0; 2 * BLOCK]).and_then(|()| out.flush()).map_err(Error::Send)?;
     Ok(sent)
+}
+
+/// Writes one member of the tar.
+fn put(root: &Path, file: &FileEntry, out: &mut impl Write, sent: &mut Sent, done: &AtomicU64) -> Result<(), Error> {
+    let mut content = Content::open(root, file)?;
+    let mut buffer = vec![0; BUFFER.min(usize::try_from(file.size).unwrap_or(BUFFER))];
+    out.write_all(&header(file)).map_err(Error::Send)?;
+    loop {
+        let read = content.read(&mut buffer)?;
+        if read == 0 {
+            break;
+        }
+        out.write_all(&buffer[..read]).map_err(Error::Send)?;
+        sent.bytes += read as u64;
+        done.store(sent.bytes, Ordering::Relaxed);
+    }
+    content.check()?;
+    sent.files += 1;
+    out.write_all(&[0; BLOCK][..padding(file.size)]).map_err(Error::Send)
 }
 
 fn header(file: &FileEntry) -> [u8; BLOCK] {
@@ -180,61 +186,16 @@ impl<'a> Content<'a> {
     }
 }
 
-/// Gzip members one after the other.
-struct Stream<W: Write> {
-    /// None only while the member is exchanged.
-    member: Option<Member<BufWriter<W>>>,
-}
-
-enum Member<W: Write> {
-    Compressed(GzEncoder<W>),
-    Stored(StoredGz<W>),
-}
-
-impl<W: Write> Stream<W> {
-    fn new(out: W) -> Self {
-        let out = BufWriter::with_capacity(BUFFER, out);
-        Stream { member: Some(Member::Compressed(GzEncoder::new(out, Compression::fast()))) }
-    }
-
-    /// Begins another gzip member when the next file is of the other kind. `start` is how the file begins.
-    fn choose(&mut self, file: &FileEntry, start: &[u8]) -> Result<(), Error> {
-        if file.size <= SMALL {
-            return Ok(());
-        }
-        let dense = is_dense_name(&file.path) || !compresses(&start[..start.len().min(SAMPLE)]);
-        if dense != matches!(self.member, Some(Member::Stored(_))) {
-            let out = self.end()?;
-            self.member = Some(if dense {
-                Member::Stored(StoredGz::begin(out).map_err(Error::Send)?)
-            } else {
-                Member::Compressed(GzEncoder::new(out, Compression::fast()))
-            });
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let written = match &mut self.member {
-            Some(Member::Compressed(member)) => member.write_all(bytes),
-            Some(Member::Stored(member)) => member.write_all(bytes),
-            None => Err(io::ErrorKind::BrokenPipe.into()),
-        };
-        written.map_err(Error::Send)
-    }
-
-    fn end(&mut self) -> Result<BufWriter<W>, Error> {
-        let ended = match self.member.take() {
-            Some(Member::Compressed(member)) => member.finish(),
-            Some(Member::Stored(member)) => member.finish(),
-            None => Err(io::ErrorKind::BrokenPipe.into()),
-        };
-        ended.map_err(Error::Send)
-    }
-
-    fn finish(mut self) -> Result<(), Error> {
-        self.end()?.flush().map_err(Error::Send)
-    }
+/// Whether compressing a file gains nothing, by its name or by how it begins. Of one that cannot be read, sending it says why.
+fn is_dense(root: &Path, file: &FileEntry) -> bool {
+    let begins = || -> io::Result<Vec<u8>> {
+        let mut sample = Vec::with_capacity(SAMPLE);
+        let path = root.join(&file.path);
+        let seen = path.symlink_metadata()?;
+        open_same(&path, &seen)?.take(SAMPLE as u64).read_to_end(&mut sample)?;
+        Ok(sample)
+    };
+    file.size > SMALL && (is_dense_name(&file.path) || begins().is_ok_and(|sample| !compresses(&sample)))
 }
 
 fn is_dense_name(path: &str) -> bool {

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, HashSet};
 
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 use super::*;
 use crate::app::changes::to_send;
@@ -27,7 +27,11 @@ fn send(root: &Path, manifest: &Manifest) -> Result<(Sent, Vec<u8>), Error> {
 }
 
 fn members(stream: &[u8]) -> BTreeMap<String, Vec<u8>> {
-    let mut archive = tar::Archive::new(MultiGzDecoder::new(stream));
+    let mut rest = stream;
+    let mut whole = Vec::new();
+    GzDecoder::new(&mut rest).read_to_end(&mut whole).unwrap();
+    whole.extend_from_slice(rest);
+    let mut archive = tar::Archive::new(whole.as_slice());
     let entries = archive.entries().unwrap().map(|entry| {
         let mut entry = entry.unwrap();
         let name = entry.path().unwrap().to_str().unwrap().to_owned();

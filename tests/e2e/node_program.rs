@@ -166,7 +166,8 @@ fn payloads_that_lie_are_refused(world: &World) {
         ("all but the checksum", whole[..whole.len() - 4].to_vec()),
         ("a bomb of zeros", bomb(0)),
         ("a bomb of ones", bomb(1)),
-        ("something behind its end", [whole.clone(), gzip(&plain(b"unasked"))].concat()),
+        ("half of the part that is not compressed", [gzip(&[]), plain(b"x")[..513].to_vec()].concat()),
+        ("something behind its end", [whole.clone(), plain(b"unasked")].concat()),
     ];
     for (what, payload) in payloads {
         let request = order(&node.program, "payloads", json!({"files": [file("a", b"x")]}));

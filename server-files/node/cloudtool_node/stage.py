@@ -245,9 +245,9 @@ class _Stage:
 
 
 def members(payload):
-    """The files of the payload: (name, size, chunks of content). A tar of plain files, gzip-compressed; anything else
-    that a tar can hold is refused, so nothing needs to be interpreted."""
-    stream = _Inflated(payload)
+    """The files of the payload: (name, size, chunks of content). A tar of plain files, its first part gzip-compressed;
+    anything else that a tar can hold is refused, so nothing needs to be interpreted."""
+    stream = _Unpacked(payload)
     while not stream.ended():
         header = stream.exactly(512)
         if header.count(0) == 512:
@@ -283,12 +283,13 @@ def _number(field: bytes) -> int:
         raise Failure("stage", "The upload is damaged.") from None
 
 
-class _Inflated:
-    """The uncompressed bytes of the payload: one gzip member after the other, never much of it in memory."""
+class _Unpacked:
+    """The bytes of the tar: those of one gzip member, and then what follows it as it is. Never much of it in memory."""
 
     def __init__(self, payload):
         self.payload = payload
-        self.inflate = None
+        self.inflate = zlib.decompressobj(wbits=31)
+        self.begun = False
         self.input = b""
         self.output = b""
 
@@ -298,17 +299,22 @@ class _Inflated:
             if not self.input:
                 self.input = self.payload.read(CHUNK)
                 if not self.input:
-                    if self.inflate is not None and not self.inflate.eof:
+                    if self.begun and not self.inflate.eof:
                         raise Failure("stage", "The upload ended in the middle.")
                     return True
-            if self.inflate is None or self.inflate.eof:
-                self.inflate = zlib.decompressobj(wbits=31)
-            try:
-                self.output = self.inflate.decompress(self.input, CHUNK)
-            except zlib.error as error:
-                raise Failure("stage", f"The upload is damaged: {error}.") from error
-            self.input = self.inflate.unused_data if self.inflate.eof else self.inflate.unconsumed_tail
+                self.begun = True
+            if self.inflate.eof:
+                self.output, self.input = self.input, b""
+            else:
+                self._inflate()
         return False
+
+    def _inflate(self) -> None:
+        try:
+            self.output = self.inflate.decompress(self.input, CHUNK)
+        except zlib.error as error:
+            raise Failure("stage", f"The upload is damaged: {error}.") from error
+        self.input = self.inflate.unused_data if self.inflate.eof else self.inflate.unconsumed_tail
 
     def some(self, size: int) -> bytes:
         """Up to `size` bytes, nothing at the end."""

@@ -82,11 +82,12 @@ class Staging(unittest.TestCase):
         found = self.stage({"files": [entry("a", b"1"), entry("b", b"2")]}, payload, "v2", ["v1"])
         self.assertEqual((found.linked, found.uploaded_files), (1, 1))
 
-    def test_several_gzip_members_are_one_stream(self):
+    def test_what_follows_the_compressed_part_is_taken_as_it_is(self):
         data = tar((sha(b"1"), b"1"), (sha(b"2" * 99999), b"2" * 99999))
-        payload = gzip.compress(data[:700]) + gzip.compress(data[700:])
-        self.stage({"files": [entry("a", b"1"), entry("b", b"2" * 99999)]}, payload)
-        self.assertEqual(self.read("b"), b"2" * 99999)
+        for border in (0, 700, 1024):
+            payload = gzip.compress(data[:border]) + data[border:]
+            self.stage({"files": [entry("a", b"1"), entry("b", b"2" * 99999)]}, payload, f"v{border}")
+            self.assertEqual(self.read("b", f"v{border}"), b"2" * 99999)
 
     def refused(self, fields: dict, payload: bytes = b"", code: str = "stage"):
         with self.assertRaises(Failure) as caught:
