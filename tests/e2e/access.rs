@@ -267,7 +267,10 @@ fn ssh_config_agents_and_other_ports_are_honoured(world: &World) {
     let address = world.address.as_str();
     let key = person.path("key");
     // sshd on a second port: setup-node keeps it open, and nothing but what it must.
-    world.node_script("echo 'Port 22\nPort 2222' >/etc/ssh/sshd_config.d/10-ct-ports.conf; systemctl restart ssh");
+    // Ubuntu's is started by a socket, which a generator gives the ports.
+    world.node_script(
+        "echo 'Port 22\nPort 2222' >/etc/ssh/sshd_config.d/10-ct-ports.conf; systemctl daemon-reload; systemctl try-restart ssh.socket; systemctl restart ssh",
+    );
     assert!(!reachable(address, 2222), "the firewall does not know it yet");
     world.ok(["setup-node", NODE]);
     assert!(reachable(address, 2222));

@@ -106,8 +106,8 @@ fn the_network_cut_in_the_middle_of_an_upload(world: &World) {
     whole.write(2);
     whole.app.write("large", &noise(64 << 20));
     let update = start_update(world, whole.app.path_str(), &[]);
-    let partial = faults::on_disk("/srv/cloudtool/apps/cut/releases/.v2.partial/data");
-    await_that("the upload begins", || partial.exists().then_some(()));
+    let partial = faults::on_disk("/srv/cloudtool/apps/cut/releases/.v2.partial/large");
+    await_that("the large file begins", || partial.exists().then_some(()));
     // It stands still until the cut is there, or it could be over.
     faults::signal(update.id(), "STOP");
     let cut = NetworkCut::of(world, update.id());
