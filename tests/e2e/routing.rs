@@ -390,7 +390,7 @@ fn data_outlives_its_app_until_it_is_destroyed(world: &World) {
     assert_eq!(ask("print(secret)"), secret);
     world.fails(8, ["remove", "lasting", "--with-data"]);
     world.ok(["remove", "lasting", "-y", "--with-data"]);
-    let left = world.node_script("find /srv /etc /var/lib/cloudtool /var/log /run -path '*lasting*' -not -path '/run/log/*' -not -path '*/journal/*'; getent passwd ct-lasting || true");
+    let left = world.node_script("find /srv /etc /var/lib/cloudtool /var/log /run -path '*lasting*' -not -path '/run/log/*' -not -path '/run/systemd/*' -not -path '*/journal/*'; getent passwd ct-lasting || true");
     assert_eq!(left, "");
     world.ok(["update", app.path_str(), "--host", "lasting.test"]);
     assert_eq!(ask("print(os.path.exists(path), secret == 'x')"), "False False");

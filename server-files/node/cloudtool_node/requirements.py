@@ -180,7 +180,7 @@ def build(ctx, app: str, release_dir: str, file: str, venv: str) -> None:
         "WorkingDirectory": release_dir,
         "EnvironmentFile": environment,
         "ReadWritePaths": f"{venv} {cache}",
-        "InaccessiblePaths": "-/var/lib/cloudtool -/etc/cloudtool",
+        "InaccessiblePaths": "-/var/lib/cloudtool -/etc/cloudtool -/run/systemd/private",
         "RuntimeMaxSec": str(BUILD_SECONDS),
         "CapabilityBoundingSet": "",
         "ProtectSystem": "strict",
