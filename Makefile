@@ -32,6 +32,11 @@ test: lint
 	cd server-files/node && python3 -m unittest discover -q -s tests -t .
 	scripts/test --locked --no-fail-fast
 
+# make test-clouds  the drivers of clouds, against servers of their APIs on the loopback
+test-clouds:
+	scripts/install-cloud-servers
+	scripts/test-clouds
+
 # make bench    measure everything there is a goal for, beside its peers (root; half an hour)
 bench: build
 	python3 bench

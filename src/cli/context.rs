@@ -1,6 +1,8 @@
 //! What commands share: the user's configuration, the inventory, providers, and how to get to a node.
 
 use std::cell::OnceCell;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -11,7 +13,8 @@ use crate::error::{Failure, Kind};
 use crate::inventory::{Inventory, KnownHosts, NewEvent, NodeRecord};
 use crate::names::{AppName, Location};
 use crate::node::{Destination, Event, HostKeys, UnknownKey};
-use crate::providers::{self, Provider, hosts};
+use crate::providers::http::{Manners, Tokens, Trace};
+use crate::providers::{self, Opening, Provider, Settings, hosts, local};
 use crate::ui::{Steps, Ui};
 
 /// Opened once a run, lazily: `--help` and `init` work with a broken configuration.
@@ -19,11 +22,12 @@ pub(super) struct Context {
     pub(super) ui: Ui,
     globals: Globals,
     config: OnceCell<UserConfig>,
+    trace: OnceCell<Arc<Trace>>,
 }
 
 impl Context {
     pub(super) fn new(ui: Ui, globals: Globals) -> Self {
-        Context { ui, globals, config: OnceCell::new() }
+        Context { ui, globals, config: OnceCell::new(), trace: OnceCell::new() }
     }
 
     pub(super) fn config(&self) -> Result<&UserConfig, Failure> {
@@ -77,23 +81,47 @@ impl Context {
         Ok((section, provider))
     }
 
-    /// Every provider that is configured, by driver only once.
+    /// Every provider that is configured.
     pub(super) fn providers(&self) -> Result<Vec<Box<dyn Provider>>, Failure> {
         if self.globals.provider.is_some() {
             return Ok(vec![self.provider()?.1]);
         }
-        let mut sections: Vec<ProviderConfig> = self.config()?.providers.values().cloned().collect();
-        sections.sort_by(|a, b| a.provider.cmp(&b.provider));
-        sections.dedup_by(|a, b| a.provider == b.provider && a.endpoint == b.endpoint && a.region == b.region);
+        let mut sections: Vec<&ProviderConfig> = self.config()?.providers.values().collect();
+        // This machine has its nodes once, whatever its sections are called.
+        sections.sort_by_key(|section| &section.provider);
+        sections.dedup_by(|a, b| a.provider == b.provider && [local::NAME, hosts::NAME].contains(&a.provider.as_str()));
         let mut providers = sections.iter().map(|section| self.driver(section)).collect::<Result<Vec<_>, _>>()?;
         if !sections.iter().any(|section| section.provider == hosts::NAME) {
-            providers.push(providers::open(hosts::NAME, self.inventory()?.nodes()?)?);
+            providers.push(self.driver(&ProviderConfig {
+                name: hosts::NAME.to_owned(),
+                provider: hosts::NAME.to_owned(),
+                ..ProviderConfig::default()
+            })?);
         }
         Ok(providers)
     }
 
     fn driver(&self, section: &ProviderConfig) -> Result<Box<dyn Provider>, Failure> {
-        Ok(providers::open(&section.provider, self.inventory()?.nodes()?)?)
+        let ask = |question: &str| self.ui.ask_secret(question).ok();
+        let settings = Settings { section, ask: &ask };
+        Ok(providers::open(Opening { settings, known: self.inventory()?.nodes()?, manners: self.manners()? })?)
+    }
+
+    /// How the APIs of clouds are talked to in this run.
+    fn manners(&self) -> Result<Manners, Failure> {
+        let trace = match (self.trace.get(), &self.globals.trace_http) {
+            (Some(trace), _) => Some(trace.clone()),
+            (None, None) => None,
+            (None, Some(file)) => {
+                let trace = Trace::open(file).map_err(|error| {
+                    Failure::new(Kind::Usage, format!("{} cannot be written: {error}", file.display()))
+                })?;
+                Some(self.trace.get_or_init(|| Arc::new(trace)).clone())
+            }
+        };
+        let tokens = Tokens::in_dir(Inventory::default_dir().ok().map(|dir| dir.join("tokens")));
+        let timeout = Duration::from_secs(self.globals.api_timeout);
+        Ok(Manners { timeout, trace, tokens, ..Manners::default() })
     }
 
     /// The node that was named, or that is known to serve one of the locations or the app, or the default one, or the only one.

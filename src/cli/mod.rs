@@ -69,6 +69,12 @@ pub(crate) struct Globals {
     /// Another configuration file than ~/.config/cloudtool/cloudtool.ini
     #[arg(long, global = true, value_name = "FILE", env = "CLOUDTOOL_CONFIG")]
     config: Option<PathBuf>,
+    /// Append every request to a cloud's API and its answer to FILE, without secrets
+    #[arg(long, global = true, value_name = "FILE", env = "CLOUDTOOL_TRACE_HTTP")]
+    trace_http: Option<PathBuf>,
+    /// How long a cloud's API may take for one answer
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60, env = "CLOUDTOOL_API_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    api_timeout: u64,
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::http::{Reason, Refusal};
 use super::local::LocalError;
 use super::node::NodeState;
 use crate::error::{Explain, Kind};
@@ -21,11 +22,12 @@ pub enum Error {
     #[error("{provider}: {message}")]
     Api { provider: String, message: String },
 
-    #[error("{provider} refuses the credentials: {message}")]
-    Authentication { provider: String, message: String },
-
     #[error("{pattern:?} is not a valid pattern for {what}s: {message}")]
     BadPattern { what: &'static str, pattern: String, message: String },
+
+    /// A setting of a provider is missing or cannot be right; nothing was sent.
+    #[error("{message}")]
+    Credentials { message: String },
 
     #[error(transparent)]
     Local(#[from] LocalError),
@@ -36,6 +38,17 @@ pub enum Error {
     #[error("{provider} has no {what} that matches {pattern:?}")]
     NoMatch { provider: String, what: &'static str, pattern: String, nearest: Option<String> },
 
+    /// The API did not answer.
+    #[error("{provider}: no answer from {origin} to {request}: {message}")]
+    NoAnswer {
+        provider: String,
+        origin: String,
+        request: String,
+        message: String,
+        /// The request may have been carried out.
+        in_doubt: bool,
+    },
+
     #[error("the node {name} (id {id}) is in state {state}{}", .reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default())]
     NodeFailed { name: String, id: String, state: NodeState, reason: Option<String> },
 
@@ -44,6 +57,9 @@ pub enum Error {
 
     #[error("there is no provider {name:?}")]
     NoSuchProvider { name: String },
+
+    #[error("{0}")]
+    Refused(Box<Refusal>),
 
     #[error("the node {name} (id {id}) is still {state} after {} s", .after.as_secs())]
     Timeout { name: String, id: String, state: NodeState, after: Duration },
@@ -58,13 +74,17 @@ impl Explain for Error {
             Error::Ambiguous { .. }
             | Error::AmbiguousName { .. }
             | Error::BadPattern { .. }
+            | Error::Credentials { .. }
             | Error::NameTaken { .. }
             | Error::NoMatch { .. }
             | Error::NoSuchNode { .. }
             | Error::NoSuchProvider { .. }
             | Error::Unsupported { .. } => Kind::Usage,
-            Error::Api { .. } | Error::NodeFailed { .. } | Error::Timeout { .. } => Kind::Provider,
-            Error::Authentication { .. } => Kind::Authentication,
+            Error::Api { .. } | Error::NoAnswer { .. } | Error::NodeFailed { .. } | Error::Timeout { .. } => Kind::Provider,
+            Error::Refused(refusal) => match refusal.reason {
+                Reason::Credentials | Reason::Forbidden => Kind::Authentication,
+                _ => Kind::Provider,
+            },
             Error::Local(error) => error.kind(),
         }
     }
@@ -74,10 +94,8 @@ impl Explain for Error {
             Error::Ambiguous { what, .. } => Some(format!("Write one of them, or a narrower --{what} pattern.")),
             Error::AmbiguousName { .. } => Some("Write the id instead of the name.".into()),
             Error::Api { .. } => None,
-            Error::Authentication { provider, .. } => {
-                Some(format!("Check the credentials in the section of {provider} in the configuration."))
-            }
             Error::BadPattern { .. } => Some("Patterns are *, ? and [abc], as in a shell.".into()),
+            Error::Credentials { .. } => Some("`cloudtool configure` asks for the settings and tries them.".into()),
             Error::Local(error) => error.hint(),
             Error::NameTaken { name, .. } => {
                 Some(format!("Take another name, use --if-not-exists, or run `cloudtool destroy-node {name}` first."))
@@ -89,15 +107,39 @@ impl Explain for Error {
                     None => list,
                 })
             }
+            Error::NoAnswer { .. } => Some("Is the network up, and `endpoint` right, if it is set?".into()),
             Error::NodeFailed { name, .. } => Some(format!("`cloudtool destroy-node {name}` takes it away.")),
             Error::NoSuchNode { provider, .. } => {
                 Some(format!("`cloudtool list-nodes --provider {provider}` shows those it has."))
             }
             Error::NoSuchProvider { .. } => Some(format!("Providers are {}.", super::NAMES.join(", "))),
+            Error::Refused(refusal) => match refusal.reason {
+                Reason::Credentials => Some(format!("They are from {}.", refusal.credentials)),
+                Reason::Forbidden => Some(format!("What {} may do is set at the cloud.", refusal.credentials)),
+                Reason::Quota => Some("Destroy what is not needed, or ask the cloud for a higher limit.".into()),
+                Reason::Throttled => Some("Too many requests: try again in a minute.".into()),
+                _ => None,
+            },
             Error::Timeout { name, .. } => {
                 Some(format!("It may still come up: see `cloudtool list-nodes`, or `cloudtool destroy-node {name}`."))
             }
             Error::Unsupported { hint, .. } => hint.clone(),
+        }
+    }
+}
+
+impl Error {
+    /// Whether the API says that there is no such thing.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Error::Refused(refusal) if refusal.reason == Reason::NotFound)
+    }
+
+    /// Whether an order may have been carried out although it failed.
+    pub fn leaves_doubt(&self) -> bool {
+        match self {
+            Error::NoAnswer { in_doubt, .. } => *in_doubt,
+            Error::Refused(refusal) => refusal.reason == Reason::Trouble,
+            _ => false,
         }
     }
 }

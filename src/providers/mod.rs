@@ -8,13 +8,23 @@
 //! [`Provider::create`] returns a node that is usually [`NodeState::Pending`], and [`wait_until_running`] polls
 //! [`Provider::get`].
 
+mod cloud_init;
+mod credentials;
+pub mod digitalocean;
 mod error;
 pub mod hosts;
+pub mod http;
+mod images;
+mod json;
+mod keys;
 pub mod local;
 mod node;
+mod order;
 mod select;
+mod sizes;
 mod wait;
 
+pub use credentials::{Ask, Settings};
 pub use error::{Error, Result};
 pub use node::{Access, CreateRequest, HostKeyPair, Image, Node, NodeState, Price, Region, Size};
 pub use select::{Choice, select, select_or_default};
@@ -23,16 +33,30 @@ pub use wait::{Wait, wait_until_running};
 use std::time::Duration;
 
 use crate::inventory::NodeRecord;
+use http::Manners;
 
-/// The words for `--provider`. The default comes first.
-pub const NAMES: &[&str] = &[local::NAME, hosts::NAME];
+/// The drivers: the words for `provider = ` in the configuration. The default comes first.
+pub const NAMES: &[&str] = &[local::NAME, hosts::NAME, digitalocean::NAME];
 
-/// The provider of that name. `known` is what the inventory has: plain hosts are known from nowhere else.
-pub fn open(name: &str, known: Vec<NodeRecord>) -> Result<Box<dyn Provider>> {
-    match name {
+/// What opening a provider needs.
+pub struct Opening<'a> {
+    /// The section of the configuration and what it refers to.
+    pub settings: Settings<'a>,
+    /// What the inventory has: plain hosts are known from nowhere else.
+    pub known: Vec<NodeRecord>,
+    pub manners: Manners,
+}
+
+/// The provider of a section. Nothing is sent yet.
+///
+/// Errors: [`Error::NoSuchProvider`], [`Error::Credentials`].
+pub fn open(opening: Opening<'_>) -> Result<Box<dyn Provider>> {
+    let Opening { settings, known, manners } = opening;
+    match settings.section.provider.as_str() {
         local::NAME => Ok(Box::new(local::Local::new())),
         hosts::NAME => Ok(Box::new(hosts::Hosts::new(known))),
-        _ => Err(Error::NoSuchProvider { name: name.to_owned() }),
+        digitalocean::NAME => Ok(Box::new(digitalocean::DigitalOcean::new(&settings, &manners)?)),
+        name => Err(Error::NoSuchProvider { name: name.to_owned() }),
     }
 }
 
@@ -153,6 +177,8 @@ pub trait Provider: Send + Sync {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ProviderConfig;
+    use crate::names::Secret;
 
     #[test]
     fn the_trait_is_object_safe() {
@@ -162,9 +188,19 @@ mod tests {
 
     #[test]
     fn every_name_opens_its_provider() {
+        let open_section = |name: &str| {
+            let section = ProviderConfig {
+                name: name.into(),
+                provider: name.into(),
+                secret: Some(Secret::new("s")),
+                ..ProviderConfig::default()
+            };
+            let settings = Settings { section: &section, ask: &|_| None };
+            open(Opening { settings, known: Vec::new(), manners: Manners::default() }).map(|opened| opened.name().to_owned())
+        };
         for name in NAMES {
-            assert_eq!(open(name, Vec::new()).unwrap().name(), *name);
+            assert_eq!(open_section(name).unwrap(), *name);
         }
-        assert!(matches!(open("cloud9", Vec::new()), Err(Error::NoSuchProvider { .. })));
+        assert!(matches!(open_section("cloud9"), Err(Error::NoSuchProvider { .. })));
     }
 }

@@ -52,6 +52,14 @@ impl Default for Access {
     }
 }
 
+impl Access {
+    /// root at the first address: a public IPv4 one before a public IPv6 one before a private one.
+    pub fn root_at(public: &[IpAddr], private: &[IpAddr]) -> Self {
+        let first = public.iter().find(|ip| ip.is_ipv4()).or(public.first()).or(private.first());
+        Access { address: first.map(ToString::to_string), ..Access::default() }
+    }
+}
+
 /// What every API's states are mapped to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -83,6 +91,12 @@ impl NodeState {
         NodeState::Error,
         NodeState::Unknown,
     ];
+
+    /// What an API's word means, by a driver's table; [`NodeState::Unknown`] for a word that is not in it.
+    pub fn from_table(table: &[(&str, NodeState)], word: &str) -> Self {
+        let known = table.iter().find(|(known, _)| known.eq_ignore_ascii_case(word));
+        known.map_or(NodeState::Unknown, |(_, state)| *state)
+    }
 
     /// The word of `list-nodes` and its JSON.
     pub fn name(self) -> &'static str {

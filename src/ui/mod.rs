@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::error::{Failure, Kind};
+use crate::names::Secret;
 
 pub use progress::Steps;
 pub use table::Table;
@@ -160,6 +161,16 @@ impl Ui {
         } else {
             Err(Failure::new(Kind::Cancelled, "cancelled: the name was not typed, nothing was changed"))
         }
+    }
+
+    /// Asks for something that does not appear on the terminal. `what` names it.
+    pub fn ask_secret(&self, what: &str) -> Result<Secret, Failure> {
+        if !self.interactive {
+            return Err(Failure::new(Kind::NeedsPerson, format!("{what} has to be typed, and there is no terminal")));
+        }
+        let typed = rpassword::prompt_password(format!("{what}: "))
+            .map_err(|error| Failure::new(Kind::NeedsPerson, format!("{what} cannot be read: {error}")))?;
+        Ok(Secret::new(typed))
     }
 
     fn ask(&self, prompt: &str, without_terminal: &str) -> Result<String, Failure> {

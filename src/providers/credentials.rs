@@ -1,0 +1,153 @@
+//! Where a cloud's settings come from: the section of the configuration, what it refers to, or the cloud's own variables.
+
+use std::process::{Command, Stdio};
+
+use super::error::{Error, Result};
+use crate::config::ProviderConfig;
+use crate::names::Secret;
+
+/// Asks a person for a secret, by a question; `None` when there is nobody to ask.
+pub type Ask<'a> = &'a (dyn Fn(&str) -> Option<Secret> + Sync);
+
+/// The settings of one section.
+#[derive(Clone, Copy)]
+pub struct Settings<'a> {
+    pub section: &'a ProviderConfig,
+    pub ask: Ask<'a>,
+}
+
+/// A setting, and where it is from.
+#[derive(Debug, Clone)]
+pub struct Found {
+    pub value: Secret,
+    /// `secret in [provider:x]`, `the variable HCLOUD_TOKEN`.
+    pub from: String,
+}
+
+impl<'a> Settings<'a> {
+    /// The name of the section, which is what its provider is called.
+    pub fn name(&self) -> &'a str {
+        &self.section.name
+    }
+
+    /// The first of these keys that is set, else the first of these environment variables.
+    ///
+    /// Errors: [`Error::Credentials`] when what a key refers to (`env:`, `file:`, `command:`, `TBD`) cannot be had.
+    pub fn find(&self, keys: &[&str], variables: &[&str]) -> Result<Option<Found>> {
+        for key in keys {
+            if let Some(text) = self.raw(key) {
+                let from = format!("`{key}` in [provider:{}]", self.section.name);
+                return self.resolve(text.expose(), from).map(Some);
+            }
+        }
+        let set = |name: &&&str| std::env::var(name).is_ok_and(|value| !value.is_empty());
+        Ok(variables.iter().find(set).map(|name| Found {
+            value: Secret::new(std::env::var(name).unwrap_or_default()),
+            from: format!("the variable {name}"),
+        }))
+    }
+
+    /// The same, where there must be one.
+    pub fn require(&self, keys: &[&str], variables: &[&str]) -> Result<Found> {
+        self.find(keys, variables)?.ok_or_else(|| {
+            let section = &self.section.name;
+            let keys = keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(" or ");
+            let variables = match variables {
+                [] => String::new(),
+                names => format!(", and {} is not set", names.join(" or ")),
+            };
+            Error::Credentials { message: format!("{section} has no credentials: [provider:{section}] has no {keys}{variables}") }
+        })
+    }
+
+    /// The same for what is no secret.
+    pub fn text(&self, keys: &[&str], variables: &[&str]) -> Result<Option<String>> {
+        Ok(self.find(keys, variables)?.map(|found| found.value.expose().to_owned()))
+    }
+
+    fn raw(&self, key: &str) -> Option<Secret> {
+        let section = self.section;
+        let open = |text: &Option<String>| text.clone().map(Secret::new);
+        match key {
+            "username" => open(&section.username),
+            "secret" => section.secret.clone(),
+            "region" => open(&section.region),
+            "endpoint" => open(&section.endpoint),
+            _ => section.secrets.get(key).cloned().or_else(|| section.rest.get(key).cloned().map(Secret::new)),
+        }
+    }
+
+    fn resolve(&self, text: &str, from: String) -> Result<Found> {
+        let failed = |reason: String| Error::Credentials { message: format!("{from}: {reason}") };
+        if text == "TBD" {
+            let asked = (self.ask)(&format!("{} for {}", from, self.section.provider));
+            let value = asked.ok_or_else(|| failed("it says TBD, and there is no terminal to ask on".into()))?;
+            return Ok(Found { value, from: "what was typed".into() });
+        }
+        let (kind, rest) = text.split_once(':').unwrap_or_default();
+        let value = match kind {
+            "env" => std::env::var(rest).map_err(|_| failed(format!("the variable {rest} is not set")))?,
+            "file" => std::fs::read_to_string(rest).map_err(|error| failed(format!("{rest} cannot be read: {error}")))?,
+            "command" => output_of(rest).map_err(failed)?,
+            _ => return Ok(Found { value: Secret::new(text), from }),
+        };
+        if value.trim().is_empty() {
+            return Err(failed(format!("{kind} gives nothing")));
+        }
+        Ok(Found { value: Secret::new(value.trim()), from: format!("{from}, which is {kind}:{rest}") })
+    }
+}
+
+/// What a command (words, no shell) prints.
+fn output_of(line: &str) -> std::result::Result<String, String> {
+    let words = shlex::split(line).filter(|words| !words.is_empty()).ok_or("the command is not understood")?;
+    let output = Command::new(&words[0]).args(&words[1..]).stdin(Stdio::null()).output();
+    let output = output.map_err(|error| format!("{} cannot be run: {error}", words[0]))?;
+    if !output.status.success() {
+        let told = String::from_utf8_lossy(&output.stderr);
+        let last = told.lines().last().unwrap_or("it said nothing");
+        return Err(format!("{} failed: {last}", words[0]));
+    }
+    String::from_utf8(output.stdout).map_err(|_| format!("{} printed something that is no text", words[0]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(secret: &str) -> std::result::Result<(String, String), String> {
+        let section = ProviderConfig {
+            name: "h".into(),
+            provider: "hetzner".into(),
+            secret: Some(Secret::new(secret)),
+            ..ProviderConfig::default()
+        };
+        let settings = Settings { section: &section, ask: &|question| question.contains("hetzner").then(|| Secret::new("typed")) };
+        let found = settings.require(&["secret"], &[]).map_err(|error| error.to_string())?;
+        Ok((found.value.expose().to_owned(), found.from))
+    }
+
+    #[test]
+    fn a_secret_is_found_where_it_is_said_to_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token");
+        std::fs::write(&file, " from-file\n").unwrap();
+        assert_eq!(find("plain:text").unwrap().0, "plain:text");
+        assert_eq!(find("TBD").unwrap(), ("typed".into(), "what was typed".into()));
+        assert_eq!(find(&format!("file:{}", file.display())).unwrap().0, "from-file");
+        assert_eq!(find("command:printf '%s' 'a b'").unwrap().0, "a b");
+        assert_eq!(find("command:echo $HOME;id").unwrap().0, "$HOME;id");
+        assert!(find("env:PATH").unwrap().1.ends_with("which is env:PATH"));
+    }
+
+    #[test]
+    fn what_cannot_be_had_is_said() {
+        insta::assert_snapshot!(find("env:NOT_SET_ANYWHERE").unwrap_err(), @"");
+        insta::assert_snapshot!(find("file:/nonexistent").unwrap_err(), @"");
+        insta::assert_snapshot!(find("command:sh -c 'echo no luck >&2; exit 3'").unwrap_err(), @"");
+        let empty = ProviderConfig { name: "h".into(), ..ProviderConfig::default() };
+        let settings = Settings { section: &empty, ask: &|_| None };
+        let missing = settings.require(&["secret", "token"], &["NOT_SET_ANYWHERE"]).unwrap_err().to_string();
+        insta::assert_snapshot!(missing, @"");
+    }
+}

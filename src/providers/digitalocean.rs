@@ -1,0 +1,248 @@
+//! DigitalOcean, API v2 (<https://docs.digitalocean.com/reference/api/>): droplets, with tags as marks.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::cloud_init;
+use super::error::{Error, Result};
+use super::http::{Api, Bearer, Manners, Pages, Request, segment};
+use super::json::{address_list, number, text};
+use super::keys::{self, Key};
+use super::order;
+use super::{
+    Access, Capabilities, CreateRequest, Image, Node, NodeState, Price, Progress, Provider, Region, Settings, Size,
+};
+
+/// The driver's word in `provider = `.
+pub const NAME: &str = "digitalocean";
+
+const ADDRESS: &str = "https://api.digitalocean.com/v2";
+
+/// `status` of a droplet.
+pub(super) const STATES: &[(&str, NodeState)] = &[
+    ("new", NodeState::Pending),
+    ("active", NodeState::Running),
+    ("off", NodeState::Stopped),
+    ("archive", NodeState::Terminated),
+];
+
+pub struct DigitalOcean {
+    name: String,
+    api: Api,
+    region: Option<String>,
+}
+
+impl DigitalOcean {
+    /// Keys: `secret` (or `token`), a personal access token; `region`; `endpoint`.
+    pub fn new(settings: &Settings<'_>, manners: &Manners) -> Result<Self> {
+        let token = settings.require(&["secret", "token"], &["DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"])?;
+        let base = settings.text(&["endpoint"], &[])?.unwrap_or_else(|| ADDRESS.into());
+        let api = Api::new(settings.name(), &base, Box::new(Bearer(token.value.clone())), manners)?
+            .with_credentials(&token.from, &[token.value]);
+        Ok(DigitalOcean { name: settings.name().to_owned(), api, region: settings.section.region.clone() })
+    }
+
+    /// All items of a list, page by page.
+    fn list(&self, path: &str, field: &'static str, query: &[(&str, &str)]) -> Result<Vec<Value>> {
+        let mut pages = Pages::of(&self.name, field);
+        let mut request =
+            query.iter().fold(Request::get(path).query("per_page", 200), |request, (key, value)| request.query(key, value));
+        let mut items = Vec::new();
+        loop {
+            let mut answer = self.api.json(&request)?;
+            match answer[field].take() {
+                Value::Array(page) => items.extend(page),
+                _ => return Err(self.api.lacks(path, field)),
+            }
+            let Some(next) = answer["links"]["pages"]["next"].as_str() else { return Ok(items) };
+            pages.turn(next)?;
+            request = Request::get(self.api.own_path(next).ok_or_else(|| self.api.foreign_link(next))?);
+        }
+    }
+
+    fn droplets(&self, query: &[(&str, &str)]) -> Result<Vec<Node>> {
+        self.list("droplets", "droplets", query)?.into_iter().map(|droplet| self.node(droplet)).collect()
+    }
+
+    fn node(&self, droplet: Value) -> Result<Node> {
+        let id = droplet["id"].as_u64().ok_or_else(|| self.api.lacks("droplets", "id"))?;
+        let status = text(&droplet, "status").unwrap_or_default();
+        let mut ips: [Vec<_>; 2] = Default::default();
+        for (index, kind) in ["public", "private"].into_iter().enumerate() {
+            for family in ["v4", "v6"] {
+                let networks = droplet["networks"][family].as_array().map(Vec::as_slice).unwrap_or_default();
+                let of_kind = networks.iter().filter(|network| network["type"] == kind);
+                ips[index].extend(address_list(of_kind.map(|network| &network["ip_address"])));
+            }
+        }
+        let [public_ips, private_ips] = ips;
+        Ok(Node {
+            name: text(&droplet, "name").unwrap_or_default(),
+            provider: self.name.clone(),
+            id: id.to_string(),
+            state: NodeState::from_table(STATES, &status),
+            access: Access::root_at(&public_ips, &private_ips),
+            public_ips,
+            private_ips,
+            image: text(&droplet["image"], "slug").or_else(|| droplet["image"]["id"].as_u64().map(|id| id.to_string())),
+            size: text(&droplet, "size_slug"),
+            location: text(&droplet["region"], "slug"),
+            reason: None,
+            answer: droplet,
+        })
+    }
+
+    fn act(&self, id: &str, action: &str) -> Result<()> {
+        let request = Request::post(format!("droplets/{}/actions", segment(id))).json(json!({"type": action}));
+        // Switching on what is on, and off what is off, is the same as once.
+        self.api.send(&request.repeatable()).map_err(|error| self.no_such_node(error, id))?;
+        Ok(())
+    }
+
+    fn no_such_node(&self, error: Error, id: &str) -> Error {
+        if error.is_not_found() { Error::NoSuchNode { provider: self.name.clone(), id: id.into() } } else { error }
+    }
+
+    /// The ids of the public keys in the account, where those missing are imported.
+    fn key_ids(&self, wanted: &[String]) -> Result<Vec<Value>> {
+        let known = self.list("account/keys", "ssh_keys", &[])?;
+        let mut ids = Vec::new();
+        for key in wanted.iter().filter_map(|line| Key::parse(line)) {
+            match known.iter().find(|known| key.is(known["public_key"].as_str().unwrap_or_default())) {
+                Some(known) => ids.push(known["id"].clone()),
+                None => {
+                    let body = json!({"name": keys::name_of(&key), "public_key": key.line()});
+                    let made = self.api.json(&Request::post("account/keys").json(body))?;
+                    ids.push(made["ssh_key"]["id"].clone());
+                }
+            }
+        }
+        Ok(ids)
+    }
+}
+
+impl Provider for DigitalOcean {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        CAPABILITIES
+    }
+
+    fn images(&self) -> Result<Vec<Image>> {
+        let mut list = self.list("images", "images", &[("type", "distribution")])?;
+        list.extend(self.list("images", "images", &[("private", "true")])?);
+        let images = list.iter().filter(|image| image["status"] != "retired").filter_map(|image| {
+            let name = text(image, "name")?;
+            let distribution = text(image, "distribution").unwrap_or_default();
+            let id = text(image, "slug").or_else(|| image["id"].as_u64().map(|id| id.to_string()))?;
+            Some(Image { name: id.clone(), id, description: format!("{distribution} {name}") })
+        });
+        Ok(super::images::default_first(images.collect()))
+    }
+
+    fn sizes(&self) -> Result<Vec<Size>> {
+        let sizes = self.list("sizes", "sizes", &[])?;
+        let here = |size: &&Value| {
+            size["available"] != false
+                && self.region.as_ref().is_none_or(|region| {
+                    size["regions"].as_array().is_some_and(|regions| regions.iter().any(|one| one == region.as_str()))
+                })
+        };
+        let sizes = sizes.iter().filter(here).filter_map(|size| {
+            let id = text(size, "slug")?;
+            Some(Size {
+                name: id.clone(),
+                id,
+                memory_mb: size["memory"].as_u64(),
+                disk_gb: size["disk"].as_u64(),
+                cpus: number(&size["vcpus"]),
+                price: Some(Price {
+                    monthly: number(&size["price_monthly"]),
+                    hourly: number(&size["price_hourly"]),
+                    currency: "USD".into(),
+                }),
+            })
+        });
+        Ok(super::sizes::cheapest_first(sizes.collect()))
+    }
+
+    fn regions(&self) -> Result<Vec<Region>> {
+        let regions = self.list("regions", "regions", &[])?;
+        let regions = regions.iter().filter(|region| region["available"] != false).filter_map(|region| {
+            Some(Region { id: text(region, "slug")?, name: text(region, "name")?, country: None })
+        });
+        Ok(regions.collect())
+    }
+
+    fn nodes(&self) -> Result<Vec<Node>> {
+        self.droplets(&[])
+    }
+
+    fn get(&self, id: &str) -> Result<Node> {
+        let request = Request::get(format!("droplets/{}", segment(id)));
+        let mut answer = self.api.json(&request).map_err(|error| self.no_such_node(error, id))?;
+        self.node(answer["droplet"].take())
+    }
+
+    fn create(&self, request: &CreateRequest, progress: &dyn Progress) -> Result<Node> {
+        if !self.droplets(&[("name", request.name.as_str())])?.is_empty() {
+            return Err(Error::NameTaken { provider: self.name.clone(), name: request.name.to_string() });
+        }
+        let region = request.location.as_ref().or(self.region.as_ref());
+        let keys = self.key_ids(&request.authorized_keys)?;
+        let mark = format!("cloudtool-order-{}", order::new_mark());
+        let body = json!({
+            "name": request.name.as_str(),
+            "region": region,
+            "size": request.size,
+            "image": request.image.parse::<u64>().map_or_else(|_| json!(request.image), |id| json!(id)),
+            "ssh_keys": keys,
+            "user_data": cloud_init::user_data(request),
+            "ipv6": true,
+            "tags": ["cloudtool", mark],
+        });
+        progress.step(&format!("ordering {}", request.name));
+        order::once(
+            || {
+                let mut answer = self.api.json(&Request::post("droplets").json(body))?;
+                self.node(answer["droplet"].take())
+            },
+            || Ok(self.droplets(&[("tag_name", &mark)])?.pop()),
+        )
+    }
+
+    fn destroy(&self, id: &str, progress: &dyn Progress) -> Result<()> {
+        progress.step(&format!("destroying {id}"));
+        let request = Request::delete(format!("droplets/{}", segment(id)));
+        self.api.send(&request).map_err(|error| self.no_such_node(error, id))?;
+        Ok(())
+    }
+
+    fn start(&self, id: &str, _progress: &dyn Progress) -> Result<()> {
+        self.act(id, "power_on")
+    }
+
+    fn stop(&self, id: &str, _progress: &dyn Progress) -> Result<()> {
+        self.act(id, "shutdown")
+    }
+
+    fn reboot(&self, id: &str, _progress: &dyn Progress) -> Result<()> {
+        self.act(id, "reboot")
+    }
+}
+
+pub(super) const CAPABILITIES: Capabilities = Capabilities {
+    create: true,
+    destroy: true,
+    start: true,
+    stop: true,
+    reboot: true,
+    suspend: false,
+    host_keys: true,
+    user_data: true,
+    prices: true,
+    first_poll: Duration::from_secs(2),
+};

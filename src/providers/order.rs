@@ -1,0 +1,69 @@
+//! Ordering a machine exactly once, although an answer can get lost.
+
+use std::time::Duration;
+
+use super::error::Result;
+
+/// The mark of one order, a UUID: it goes along as a tag (or as the API's idempotency token), and the machine is found by it.
+pub fn new_mark() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+/// Pauses before each look for a machine whose order was not answered. An API may take a moment to list what it has just made.
+const LOOKS: [Duration; 4] =
+    [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(6)];
+
+/// Sends an `order` once. When it fails in a way that leaves open whether it was carried out, `look`s for what it may have made, by
+/// its mark, and gives that.
+///
+/// Errors: of the order, when it was refused, or when nothing is found.
+pub fn once<T>(order: impl FnOnce() -> Result<T>, look: impl Fn() -> Result<Option<T>>) -> Result<T> {
+    let error = match order() {
+        Err(error) if error.leaves_doubt() => error,
+        answered => return answered,
+    };
+    tracing::debug!("{error}; looking whether the order was carried out");
+    for pause in LOOKS {
+        std::thread::sleep(pause);
+        // An API in trouble may not answer this either; then the order's own error says more.
+        if let Ok(Some(made)) = look() {
+            return Ok(made);
+        }
+    }
+    Err(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::super::error::Error;
+    use super::*;
+
+    fn doubt() -> Error {
+        Error::NoAnswer {
+            provider: "c".into(),
+            origin: "o".into(),
+            request: "POST /x".into(),
+            message: "m".into(),
+            in_doubt: true,
+        }
+    }
+
+    #[test]
+    fn what_was_made_without_an_answer_is_found() {
+        assert_eq!(once(|| Err(doubt()), || Ok(Some(7))).unwrap(), 7);
+        let looks = Cell::new(0);
+        let late = once(|| Err(doubt()), || {
+            looks.set(looks.get() + 1);
+            if looks.get() < 2 { Err(doubt()) } else { Ok(Some(7)) }
+        });
+        assert_eq!((late.unwrap(), looks.get()), (7, 2));
+    }
+
+    #[test]
+    fn a_refused_order_is_not_looked_for() {
+        let refused = || Err(Error::NameTaken { provider: "c".into(), name: "n".into() });
+        assert!(matches!(once::<u8>(refused, || unreachable!()), Err(Error::NameTaken { .. })));
+    }
+}
