@@ -7,7 +7,7 @@ use crate::config::ProviderConfig;
 use crate::names::Secret;
 
 /// Asks a person for a secret, by a question; `None` when there is nobody to ask.
-pub type Ask<'a> = &'a (dyn Fn(&str) -> Option<Secret> + Sync);
+pub type Ask<'a> = &'a dyn Fn(&str) -> Option<Secret>;
 
 /// The settings of one section.
 #[derive(Clone, Copy)]
@@ -56,7 +56,9 @@ impl<'a> Settings<'a> {
                 [] => String::new(),
                 names => format!(", and {} is not set", names.join(" or ")),
             };
-            Error::Credentials { message: format!("{section} has no credentials: [provider:{section}] has no {keys}{variables}") }
+            Error::Credentials {
+                message: format!("{section} has no credentials: [provider:{section}] has no {keys}{variables}"),
+            }
         })
     }
 
@@ -87,7 +89,9 @@ impl<'a> Settings<'a> {
         let (kind, rest) = text.split_once(':').unwrap_or_default();
         let value = match kind {
             "env" => std::env::var(rest).map_err(|_| failed(format!("the variable {rest} is not set")))?,
-            "file" => std::fs::read_to_string(rest).map_err(|error| failed(format!("{rest} cannot be read: {error}")))?,
+            "file" => {
+                std::fs::read_to_string(rest).map_err(|error| failed(format!("{rest} cannot be read: {error}")))?
+            }
             "command" => output_of(rest).map_err(failed)?,
             _ => return Ok(Found { value: Secret::new(text), from }),
         };
@@ -122,7 +126,8 @@ mod tests {
             secret: Some(Secret::new(secret)),
             ..ProviderConfig::default()
         };
-        let settings = Settings { section: &section, ask: &|question| question.contains("hetzner").then(|| Secret::new("typed")) };
+        let settings =
+            Settings { section: &section, ask: &|question| question.contains("hetzner").then(|| Secret::new("typed")) };
         let found = settings.require(&["secret"], &[]).map_err(|error| error.to_string())?;
         Ok((found.value.expose().to_owned(), found.from))
     }
@@ -142,12 +147,12 @@ mod tests {
 
     #[test]
     fn what_cannot_be_had_is_said() {
-        insta::assert_snapshot!(find("env:NOT_SET_ANYWHERE").unwrap_err(), @"");
-        insta::assert_snapshot!(find("file:/nonexistent").unwrap_err(), @"");
-        insta::assert_snapshot!(find("command:sh -c 'echo no luck >&2; exit 3'").unwrap_err(), @"");
+        insta::assert_snapshot!(find("env:NOT_SET_ANYWHERE").unwrap_err(), @"`secret` in [provider:h]: the variable NOT_SET_ANYWHERE is not set");
+        insta::assert_snapshot!(find("file:/nonexistent").unwrap_err(), @"`secret` in [provider:h]: /nonexistent cannot be read: No such file or directory (os error 2)");
+        insta::assert_snapshot!(find("command:sh -c 'echo no luck >&2; exit 3'").unwrap_err(), @"`secret` in [provider:h]: sh failed: no luck");
         let empty = ProviderConfig { name: "h".into(), ..ProviderConfig::default() };
         let settings = Settings { section: &empty, ask: &|_| None };
         let missing = settings.require(&["secret", "token"], &["NOT_SET_ANYWHERE"]).unwrap_err().to_string();
-        insta::assert_snapshot!(missing, @"");
+        insta::assert_snapshot!(missing, @"h has no credentials: [provider:h] has no `secret` or `token`, and NOT_SET_ANYWHERE is not set");
     }
 }

@@ -46,8 +46,9 @@ impl DigitalOcean {
     /// All items of a list, page by page.
     fn list(&self, path: &str, field: &'static str, query: &[(&str, &str)]) -> Result<Vec<Value>> {
         let mut pages = Pages::of(&self.name, field);
-        let mut request =
-            query.iter().fold(Request::get(path).query("per_page", 200), |request, (key, value)| request.query(key, value));
+        let mut request = query
+            .iter()
+            .fold(Request::get(path).query("per_page", 200), |request, (key, value)| request.query(key, value));
         let mut items = Vec::new();
         loop {
             let mut answer = self.api.json(&request)?;

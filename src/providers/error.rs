@@ -80,7 +80,9 @@ impl Explain for Error {
             | Error::NoSuchNode { .. }
             | Error::NoSuchProvider { .. }
             | Error::Unsupported { .. } => Kind::Usage,
-            Error::Api { .. } | Error::NoAnswer { .. } | Error::NodeFailed { .. } | Error::Timeout { .. } => Kind::Provider,
+            Error::Api { .. } | Error::NoAnswer { .. } | Error::NodeFailed { .. } | Error::Timeout { .. } => {
+                Kind::Provider
+            }
             Error::Refused(refusal) => match refusal.reason {
                 Reason::Credentials | Reason::Forbidden => Kind::Authentication,
                 _ => Kind::Provider,

@@ -19,11 +19,14 @@ pub fn has_default(images: &[Image]) -> bool {
 /// The lower, the better; plain ones before those with something in them (`minimal`, `pro`, arm).
 fn rank(image: &Image) -> usize {
     let text = format!("{} {} {}", image.id, image.name, image.description).to_lowercase();
-    let is_special = ["arm", "aarch64", "minimal", "pro", "gpu", "daily", "eks", "docker", "desktop", "fips", "accelerator"]
-        .iter()
-        .any(|word| text.split(|c: char| !c.is_ascii_alphanumeric()).any(|part| part.starts_with(word)));
+    let is_special =
+        ["arm", "aarch64", "minimal", "pro", "gpu", "daily", "eks", "docker", "desktop", "fips", "accelerator"]
+            .iter()
+            .any(|word| text.split(|c: char| !c.is_ascii_alphanumeric()).any(|part| part.starts_with(word)));
     let version = SUPPORTED.iter().position(|version| {
-        text.contains(version) || text.contains(&version.replace('.', "-")) || text.contains(&version.replace('.', "_"))
+        text.contains(version)
+            || text.contains(&version.replace('.', "-"))
+            || text.contains(&version.replace('.', "_"))
             || text.contains(&format!("ubuntu{}", version.replace('.', "")))
             || text.contains(&format!("ubuntu-{}", version.replace('.', "")))
     });
@@ -49,7 +52,10 @@ mod tests {
         for (names, expected) in [
             (&["debian-12", "ubuntu-22-04-x64", "ubuntu-24-04-x64", "ubuntu-25-10-x64"][..], "ubuntu-24-04-x64"),
             (&["linode/ubuntu22.04", "linode/debian12"], "linode/ubuntu22.04"),
-            (&["ubuntu-2404-noble-arm64-v1", "ubuntu-2404-noble-amd64-v1", "ubuntu-minimal-2404-noble-amd64-v1"], "ubuntu-2404-noble-amd64-v1"),
+            (
+                &["ubuntu-2404-noble-arm64-v1", "ubuntu-2404-noble-amd64-v1", "ubuntu-minimal-2404-noble-amd64-v1"],
+                "ubuntu-2404-noble-amd64-v1",
+            ),
             (&["Ubuntu 24.04 LTS arm", "Ubuntu 22.04 LTS"], "Ubuntu 24.04 LTS arm"),
         ] {
             assert_eq!(first(names), (expected.to_owned(), true), "{names:?}");

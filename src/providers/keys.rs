@@ -43,7 +43,8 @@ fn is_kind(word: &str) -> bool {
 
 /// What a key is called in the account when we import it: the same for the same key.
 pub fn name_of(key: &Key) -> String {
-    let short: String = key.fingerprint()["SHA256:".len()..].chars().filter(char::is_ascii_alphanumeric).take(12).collect();
+    let short: String =
+        key.fingerprint()["SHA256:".len()..].chars().filter(char::is_ascii_alphanumeric).take(12).collect();
     format!("cloudtool-{short}")
 }
 

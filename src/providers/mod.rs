@@ -196,7 +196,8 @@ mod tests {
                 ..ProviderConfig::default()
             };
             let settings = Settings { section: &section, ask: &|_| None };
-            open(Opening { settings, known: Vec::new(), manners: Manners::default() }).map(|opened| opened.name().to_owned())
+            open(Opening { settings, known: Vec::new(), manners: Manners::default() })
+                .map(|opened| opened.name().to_owned())
         };
         for name in NAMES {
             assert_eq!(open_section(name).unwrap(), *name);

@@ -10,8 +10,7 @@ pub fn new_mark() -> String {
 }
 
 /// Pauses before each look for a machine whose order was not answered. An API may take a moment to list what it has just made.
-const LOOKS: [Duration; 4] =
-    [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(6)];
+const LOOKS: [Duration; 4] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(6)];
 
 /// Sends an `order` once. When it fails in a way that leaves open whether it was carried out, `look`s for what it may have made, by
 /// its mark, and gives that.
@@ -54,10 +53,13 @@ mod tests {
     fn what_was_made_without_an_answer_is_found() {
         assert_eq!(once(|| Err(doubt()), || Ok(Some(7))).unwrap(), 7);
         let looks = Cell::new(0);
-        let late = once(|| Err(doubt()), || {
-            looks.set(looks.get() + 1);
-            if looks.get() < 2 { Err(doubt()) } else { Ok(Some(7)) }
-        });
+        let late = once(
+            || Err(doubt()),
+            || {
+                looks.set(looks.get() + 1);
+                if looks.get() < 2 { Err(doubt()) } else { Ok(Some(7)) }
+            },
+        );
         assert_eq!((late.unwrap(), looks.get()), (7, 2));
     }
 

@@ -256,7 +256,8 @@ fn section_behind(running: &Running, meddler: &Meddler) -> cloudtool::config::Pr
 /// The request that orders a machine.
 fn is_order(method: &str, path: &str) -> bool {
     let path = path.split('?').next().unwrap_or_default();
-    method == "POST" && ["/droplets", "/servers", "/linode/instances", "/instances"].iter().any(|end| path.ends_with(end))
+    method == "POST"
+        && ["/droplets", "/servers", "/linode/instances", "/instances"].iter().any(|end| path.ends_with(end))
 }
 
 fn an_order_without_an_answer_is_not_repeated(running: &Running) {
@@ -267,9 +268,12 @@ fn an_order_without_an_answer_is_not_repeated(running: &Running) {
     let manners = Manners { timeout: Duration::from_secs(5), ..manners() };
     for (index, fault) in [Fault::Truncate, Fault::Swallow].into_iter().enumerate() {
         let name = format!("conformance-once-{index}");
-        let meddler = Meddler::before(&running.origin, move |method, path, _| {
-            if is_order(method, path) { fault } else { Fault::None }
-        });
+        let meddler = Meddler::before(
+            &running.origin,
+            move |method, path, _| {
+                if is_order(method, path) { fault } else { Fault::None }
+            },
+        );
         let provider = behind(running, &meddler, &manners);
         let made = provider.create(&request(running.provider().as_ref(), &name), &Silent);
         let made = made.unwrap_or_else(|error| panic!("{fault:?}: {error}"));

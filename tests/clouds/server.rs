@@ -34,7 +34,10 @@ impl Server {
             if ended.is_some() || start.elapsed() > Duration::from_secs(60) {
                 let log = std::fs::read_to_string(&self.log).unwrap_or_default();
                 let end: Vec<&str> = log.lines().rev().take(20).collect();
-                panic!("no server on port {port} ({ended:?}):\n{}", end.into_iter().rev().collect::<Vec<_>>().join("\n"));
+                panic!(
+                    "no server on port {port} ({ended:?}):\n{}",
+                    end.into_iter().rev().collect::<Vec<_>>().join("\n")
+                );
             }
             std::thread::sleep(Duration::from_millis(50));
         }

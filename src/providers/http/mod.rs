@@ -42,7 +42,12 @@ pub struct Manners {
 
 impl Default for Manners {
     fn default() -> Self {
-        Manners { timeout: Duration::from_secs(60), patience: Patience::default(), trace: None, tokens: Tokens::default() }
+        Manners {
+            timeout: Duration::from_secs(60),
+            patience: Patience::default(),
+            trace: None,
+            tokens: Tokens::default(),
+        }
     }
 }
 
@@ -105,7 +110,8 @@ impl Api {
     ///
     /// Errors: [`Error::Credentials`] when it is no HTTP address.
     pub fn new(provider: &str, base: &str, authorize: Box<dyn Authorize>, manners: &Manners) -> Result<Self> {
-        let bad = |reason: String| Error::Credentials { message: format!("{base:?} is no address of an API: {reason}") };
+        let bad =
+            |reason: String| Error::Credentials { message: format!("{base:?} is no address of an API: {reason}") };
         let base = Url::parse(&format!("{}/", base.trim_end_matches('/'))).map_err(|error| bad(error.to_string()))?;
         if !matches!(base.scheme(), "https" | "http") || base.host_str().is_none() {
             return Err(bad("it begins with https:// or http://".into()));
@@ -168,7 +174,8 @@ impl Api {
     /// The error for a link that leads to anybody else.
     pub fn foreign_link(&self, link: &str) -> Error {
         let link = one_line(link.split('?').next().unwrap_or_default());
-        let message = format!("a list goes on at {link}, which is not the API's own address: it would be shown the credentials");
+        let message =
+            format!("a list goes on at {link}, which is not the API's own address: it would be shown the credentials");
         Error::Api { provider: self.provider.clone(), message }
     }
 

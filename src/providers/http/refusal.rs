@@ -78,7 +78,8 @@ impl fmt::Display for Refusal {
 /// `{"error": "text"}` (Vultr), `{"itemNotFound": {"code", "message"}}` (Nova).
 pub fn words_of_json(status: u16, body: &[u8]) -> Words {
     let mut reason = Reason::of_status(status);
-    let (code, message) = serde_json::from_slice(body).ok().and_then(|value| code_and_message(&value)).unwrap_or_default();
+    let (code, message) =
+        serde_json::from_slice(body).ok().and_then(|value| code_and_message(&value)).unwrap_or_default();
     let message = if message.is_empty() { format!("the API answers {status}") } else { one_line(&message) };
     let hints = format!("{code} {message}").to_lowercase();
     if matches!(reason, Reason::Forbidden | Reason::Invalid | Reason::Conflict) {
@@ -117,7 +118,8 @@ fn code_and_message(value: &Value) -> Option<(String, String)> {
 
 /// A message as one line of bounded length, without control characters.
 pub fn one_line(text: &str) -> String {
-    let words: Vec<&str> = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> =
+        text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect();
     let line = words.join(" ");
     match line.char_indices().nth(500) {
         Some((end, _)) => format!("{}…", &line[..end]),
@@ -135,11 +137,29 @@ mod tests {
             (404, r#"{"id":"not_found","message":"gone"}"#, Reason::NotFound, "not_found", "gone"),
             (401, r#"{"error":{"code":"unauthorized","message":"no"}}"#, Reason::Credentials, "unauthorized", "no"),
             (401, r#"{"error":{"code":401,"message":"no","title":"Unauthorized"}}"#, Reason::Credentials, "", "no"),
-            (400, r#"{"errors":[{"reason":"bad","field":"label"},{"reason":"x"}]}"#, Reason::Invalid, "", "label: bad; x"),
+            (
+                400,
+                r#"{"errors":[{"reason":"bad","field":"label"},{"reason":"x"}]}"#,
+                Reason::Invalid,
+                "",
+                "label: bad; x",
+            ),
             (400, r#"{"error":"Invalid plan","status":400}"#, Reason::Invalid, "", "Invalid plan"),
-            (409, r#"{"conflictingRequest":{"code":409,"message":"busy"}}"#, Reason::Conflict, "conflictingRequest", "busy"),
+            (
+                409,
+                r#"{"conflictingRequest":{"code":409,"message":"busy"}}"#,
+                Reason::Conflict,
+                "conflictingRequest",
+                "busy",
+            ),
             (413, r#"{"overLimit":{"code":413,"message":"slow"}}"#, Reason::Throttled, "overLimit", "slow"),
-            (403, r#"{"forbidden":{"message":"Quota exceeded for cores"}}"#, Reason::Quota, "forbidden", "Quota exceeded for cores"),
+            (
+                403,
+                r#"{"forbidden":{"message":"Quota exceeded for cores"}}"#,
+                Reason::Quota,
+                "forbidden",
+                "Quota exceeded for cores",
+            ),
             (
                 403,
                 r#"{"error":{"code":403,"message":"slow","errors":[{"reason":"rateLimitExceeded"}]}}"#,

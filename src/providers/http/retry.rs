@@ -121,8 +121,13 @@ mod tests {
         let pause = next(Failed::Throttled { retry_after: Some(7 * SECOND) }, Repeat::Harmful).unwrap();
         assert!(pause >= 7 * SECOND && pause < 8 * SECOND);
         assert_eq!(next(Failed::Throttled { retry_after: Some(61 * SECOND) }, Repeat::Harmless), None);
-        let late =
-            Patience::default().next(Failed::Throttled { retry_after: Some(7 * SECOND) }, Repeat::Harmless, 2, 55 * SECOND, 0.0);
+        let late = Patience::default().next(
+            Failed::Throttled { retry_after: Some(7 * SECOND) },
+            Repeat::Harmless,
+            2,
+            55 * SECOND,
+            0.0,
+        );
         assert_eq!(late, None);
     }
 

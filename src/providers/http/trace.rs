@@ -130,7 +130,10 @@ fn content_type(headers: &HeaderMap) -> &str {
 fn headers(headers: &HeaderMap) -> Value {
     let shown = headers.iter().map(|(name, value)| {
         let open = OPEN_HEADERS.contains(&name.as_str());
-        (name.to_string(), if open { String::from_utf8_lossy(value.as_bytes()).into_owned() } else { HIDDEN.into() }.into())
+        (
+            name.to_string(),
+            if open { String::from_utf8_lossy(value.as_bytes()).into_owned() } else { HIDDEN.into() }.into(),
+        )
     });
     Value::Object(shown.collect::<Map<_, _>>())
 }
@@ -218,7 +221,9 @@ mod tests {
             .header("authorization", "Bearer hunter2")
             .header("x-auth-token", "hunter2")
             .header("user-agent", "cloudtool")
-            .json(&json!({"auth": {"password": "hunter2", "apiKey": "hunter2", "scope": "mine"}, "user_data": "hunter2"}))
+            .json(
+                &json!({"auth": {"password": "hunter2", "apiKey": "hunter2", "scope": "mine"}, "user_data": "hunter2"}),
+            )
             .build()
             .unwrap();
         let answer = br#"{"token": {"id": "hunter2", "expires_at": "soon"}, "access_token": "hunter2", "server": {"adminPass": "hunter2"}}"#;
@@ -238,7 +243,8 @@ mod tests {
 
     #[test]
     fn forms_are_hidden_by_field() {
-        let shown = body("application/x-www-form-urlencoded", b"Action=RunInstances&UserData=aHVudGVyMg%3D%3D&ClientToken=a");
+        let shown =
+            body("application/x-www-form-urlencoded", b"Action=RunInstances&UserData=aHVudGVyMg%3D%3D&ClientToken=a");
         assert_eq!(shown, json!({"Action": "RunInstances", "UserData": "***", "ClientToken": "a"}));
     }
 
