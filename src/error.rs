@@ -46,6 +46,24 @@ impl Kind {
         }
     }
 
+    /// The kind behind an exit status of this program; `None` for success and what it never ends with.
+    pub fn of_exit_code(code: u8) -> Option<Self> {
+        Kind::ALL.into_iter().find(|kind| kind.exit_code() == code)
+    }
+
+    const ALL: [Kind; 10] = [
+        Kind::Failed,
+        Kind::Usage,
+        Kind::PlanHasChanges,
+        Kind::Authentication,
+        Kind::Unreachable,
+        Kind::Locked,
+        Kind::HealthCheck,
+        Kind::NeedsPerson,
+        Kind::Cancelled,
+        Kind::Provider,
+    ];
+
     /// The stable name in `--json` output.
     pub fn name(self) -> &'static str {
         match self {

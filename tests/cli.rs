@@ -1,6 +1,10 @@
 //! The command line as a user meets it, without a node: help, errors with their exit codes, JSON, files.
 
+use std::io::{Read, Write};
 use std::path::Path;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
 use tempfile::TempDir;
@@ -196,4 +200,108 @@ fn an_unreachable_node_is_said_so() {
     let run = user.run(&["query", "--node", "root@127.0.0.1:9"]);
     assert_eq!(run.code, 5, "{}", run.stderr);
     assert!(Path::new(&user.home.path().join("app/app.ini")).is_file());
+}
+
+#[test]
+fn a_script_of_the_shell_stops_at_the_first_failure() {
+    let user = User::new();
+    user.write("inner", "# a comment\nlist-sizes --json\nvalidate nothing-here\nlist-locations\n");
+    user.write("outer", "use local\ncloudtool init app\nrun inner\nlist-locations\n");
+    let run = user.run(&["shell", "outer"]);
+    assert_eq!(run.code, 2, "{}", run.stderr);
+    assert!(run.stdout.contains("\"small\"") && run.stdout.contains("wrote app/app.ini"), "{}", run.stdout);
+    assert!(!run.stdout.contains("this machine"), "{}", run.stdout);
+    let last = run.stderr.lines().find(|line| line.starts_with("error: outer")).unwrap_or_default();
+    insta::assert_snapshot!(last, @"error: outer:3: inner:3: validate failed (exit status: 2)");
+
+    user.write("circle", "run circle\n");
+    let run = user.run(&["shell", "circle"]);
+    assert_eq!(run.code, 2);
+    assert!(run.stderr.contains("circle runs itself"), "{}", run.stderr);
+    let run = user.run(&["shell", "nowhere"]);
+    assert!(run.code == 2 && run.stderr.contains("nowhere cannot be read"), "{}", run.stderr);
+}
+
+#[test]
+fn contexts_of_the_shell_reach_its_lines() {
+    let user = User::new();
+    user.write(".config/cloudtool/cloudtool.ini", "[provider:spare]\nprovider = ssh\n");
+    user.write("script", "use spare\nlist-sizes --json\nuse local\nlist-sizes --json\non web9\nlogs shop\n");
+    let run = user.run(&["--quiet", "shell", "script"]);
+    assert!(run.stdout.starts_with("[]") && run.stdout.contains("\"small\""), "{}", run.stdout);
+    assert!(run.stderr.contains("web9"), "{}", run.stderr);
+    user.write("script", "use nowhere\n");
+    let run = user.run(&["shell", "script"]);
+    assert!(run.code == 2 && run.stderr.contains("there is no provider \"nowhere\""), "{}", run.stderr);
+}
+
+/// A shell on a terminal, which util-linux's `script` makes.
+struct Terminal {
+    child: std::process::Child,
+    seen: Arc<Mutex<String>>,
+}
+
+impl Terminal {
+    fn open(user: &User) -> Self {
+        let program = assert_cmd::cargo::cargo_bin("cloudtool");
+        let mut child = std::process::Command::new("script")
+            .args(["-qec", &format!("{} shell", program.display()), "/dev/null"])
+            .env_clear()
+            .env("HOME", user.home.path())
+            .env("PATH", "/usr/bin:/bin")
+            .env("TERM", "xterm")
+            .env("CLOUDTOOL_DATA_DIR", user.home.path().join("data"))
+            .current_dir(user.home.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let seen = Arc::new(Mutex::new(String::new()));
+        let (mut stdout, shared) = (child.stdout.take().unwrap(), seen.clone());
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = stdout.read(&mut buffer) {
+                shared.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..count]));
+            }
+        });
+        Terminal { child, seen }
+    }
+
+    /// Types, and waits until the terminal shows all of `expected` since.
+    fn type_keys(&mut self, keys: &str, expected: &[&str]) {
+        let before = self.seen.lock().unwrap().len();
+        self.child.stdin.as_mut().unwrap().write_all(keys.as_bytes()).unwrap();
+        let start = Instant::now();
+        loop {
+            let seen = self.seen.lock().unwrap()[before..].to_owned();
+            if expected.iter().all(|text| seen.contains(text)) {
+                return;
+            }
+            assert!(start.elapsed() < Duration::from_secs(20), "{expected:?} after {keys:?}: {seen:?}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+#[test]
+fn the_shell_completes_and_remembers() {
+    let user = User::new();
+    let mut terminal = Terminal::open(&user);
+    terminal.type_keys("", &["cloudtool> "]);
+    terminal.type_keys("us\tlo\t\n", &["cloudtool local> "]);
+    terminal.type_keys("list-sizes --js\t\n", &["\"small\"", "cloudtool local> "]);
+    terminal.type_keys("nonsense\n", &["unrecognized subcommand", "cloudtool local> "]);
+    assert!(!terminal.seen.lock().unwrap().contains("nonsense failed"), "the line's own error is enough");
+    terminal.type_keys("update", &["update"]);
+    // Ctrl-C gives the line up: a new prompt on a new line.
+    terminal.type_keys("\x03", &["\n", "cloudtool local> "]);
+    terminal.type_keys("exit\n", &[]);
+    let status = terminal.child.wait().unwrap();
+    assert!(status.success(), "{status}: {}", terminal.seen.lock().unwrap());
+    // The arrow up brings back what another shell was told.
+    let mut terminal = Terminal::open(&user);
+    terminal.type_keys("", &["cloudtool> "]);
+    terminal.type_keys("\x1b[A\x1b[A\x1b[A\n", &["\"small\""]);
+    terminal.type_keys("\x04", &[]);
+    assert!(terminal.child.wait().unwrap().success());
 }

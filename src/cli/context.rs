@@ -30,6 +30,10 @@ impl Context {
         Context { ui, globals, config: OnceCell::new(), trace: OnceCell::new() }
     }
 
+    pub(super) fn globals(&self) -> &Globals {
+        &self.globals
+    }
+
     pub(super) fn config(&self) -> Result<&UserConfig, Failure> {
         if let Some(config) = self.config.get() {
             return Ok(config);
@@ -54,14 +58,23 @@ impl Context {
         format!("{user}@{}", host.trim())
     }
 
-    /// The provider section that was asked for.
+    /// The provider section that was asked for, or the default one.
     pub(super) fn provider_config(&self) -> Result<ProviderConfig, Failure> {
+        match &self.globals.provider {
+            Some(wanted) => self.section(wanted),
+            None => match self.config()?.provider(None) {
+                Some(section) => Ok(section.clone()),
+                None => self.section("default"),
+            },
+        }
+    }
+
+    /// The section of that name; a driver's own name needs none.
+    fn section(&self, wanted: &str) -> Result<ProviderConfig, Failure> {
         let config = self.config()?;
-        let wanted = self.globals.provider.as_deref();
-        if let Some(section) = config.provider(wanted) {
+        if let Some(section) = config.provider(Some(wanted)) {
             return Ok(section.clone());
         }
-        let wanted = wanted.unwrap_or("default");
         if providers::NAMES.contains(&wanted) {
             return Ok(ProviderConfig {
                 name: wanted.to_owned(),
@@ -73,6 +86,11 @@ impl Context {
             config.providers.keys().map(String::as_str).chain(providers::NAMES.iter().copied()).collect();
         Err(Failure::new(Kind::Usage, format!("there is no provider {wanted:?}"))
             .hint(format!("choose one of {}, or add a section [provider:{wanted}]", known.join(", "))))
+    }
+
+    /// The provider of a section, whatever was asked for on the command line.
+    pub(super) fn provider_named(&self, name: &str) -> Result<Box<dyn Provider>, Failure> {
+        self.driver(&self.section(name)?)
     }
 
     pub(super) fn provider(&self) -> Result<(ProviderConfig, Box<dyn Provider>), Failure> {

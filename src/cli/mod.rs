@@ -19,14 +19,16 @@ mod releases;
 mod remove;
 mod rollback;
 mod setup_node;
+mod shell;
 mod update;
 mod validate;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::builder::FalseyValueParser;
-use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::error::{Failure, Kind};
 use crate::ui::{Colour, Ui};
@@ -77,6 +79,22 @@ pub(crate) struct Globals {
     api_timeout: u64,
 }
 
+impl Globals {
+    /// These options as the variables that say the same to another run; without the provider.
+    fn environment(&self) -> Vec<(&'static str, OsString)> {
+        let flags = [("CLOUDTOOL_YES", self.yes), ("CLOUDTOOL_QUIET", self.quiet), ("CLOUDTOOL_JSON", self.json)];
+        let mut variables: Vec<(&'static str, OsString)> =
+            flags.into_iter().filter(|(_, set)| *set).map(|(name, _)| (name, "1".into())).collect();
+        variables.push(("CLOUDTOOL_VERBOSE", self.verbose.to_string().into()));
+        let color = self.color.to_possible_value().map(|value| ("CLOUDTOOL_COLOR", value.get_name().into()));
+        variables.extend(color);
+        variables.push(("CLOUDTOOL_API_TIMEOUT", self.api_timeout.to_string().into()));
+        let files = [("CLOUDTOOL_CONFIG", &self.config), ("CLOUDTOOL_TRACE_HTTP", &self.trace_http)];
+        variables.extend(files.into_iter().filter_map(|(name, file)| Some((name, file.clone()?.into_os_string()))));
+        variables
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     Activate(activate::Activate),
@@ -97,6 +115,7 @@ enum Command {
     Remove(remove::Remove),
     Rollback(rollback::Rollback),
     SetupNode(setup_node::SetupNode),
+    Shell(shell::Shell),
     Update(update::Update),
     Validate(validate::Validate),
 }
@@ -137,7 +156,10 @@ pub fn main() -> ExitCode {
     }
     // Following a log has no other end.
     let ends_by_hand = matches!(&cli.command, Command::Logs(logs) if logs.follow);
-    end_on_signals(&ui, ends_by_hand);
+    // A shell outlives what its lines are interrupted in.
+    if !matches!(&cli.command, Command::Shell(_)) {
+        end_on_signals(&ui, ends_by_hand);
+    }
     match run(cli, &ui) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -173,6 +195,7 @@ fn run(cli: Cli, ui: &Ui) -> Result<(), Failure> {
         Command::Remove(args) => remove::run(&context, args),
         Command::Rollback(args) => rollback::run(&context, args),
         Command::SetupNode(args) => setup_node::run(&context, args),
+        Command::Shell(args) => shell::run(&context, args),
         Command::Update(args) => update::run(&context, args),
         Command::Validate(args) => validate::run(&context, args),
     }

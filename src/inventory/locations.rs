@@ -43,6 +43,14 @@ impl Inventory {
         replace(&mut self.db).map_err(path_error)
     }
 
+    /// Every location that is known, and the app behind it.
+    pub fn locations(&self) -> Result<Vec<(String, String)>> {
+        let mut query =
+            self.sql(self.db.prepare_cached("SELECT DISTINCT location, app FROM locations ORDER BY location"))?;
+        let rows = self.sql(query.query_map([], |row| Ok((row.get(0)?, row.get(1)?))))?;
+        self.sql(rows.collect())
+    }
+
     /// The node that serves exactly this location; [`super::Error::Ambiguous`] when several do.
     pub fn node_for_location(&self, location: &Location) -> Result<Option<NodeRecord>> {
         let text = location.to_string();
