@@ -1,8 +1,11 @@
-//! Ordering a machine exactly once, although an answer can get lost.
+//! Orders: a machine exactly once, although an answer can get lost; a state without an error when it is reached already.
 
 use std::time::Duration;
 
-use super::error::Result;
+use super::Provider;
+use super::error::{Error, Result};
+use super::http::Reason;
+use super::node::NodeState;
 
 /// The mark of one order, a UUID: it goes along as a tag (or as the API's idempotency token), and the machine is found by it.
 pub fn new_mark() -> String {
@@ -32,11 +35,22 @@ pub fn once<T>(order: impl FnOnce() -> Result<T>, look: impl Fn() -> Result<Opti
     Err(error)
 }
 
+/// Sends an `order` that brings the node `id` to the state `wanted`. That it is refused is no error when the node is there already.
+///
+/// Errors: of the order.
+pub fn towards(provider: &dyn Provider, id: &str, wanted: NodeState, order: impl FnOnce() -> Result<()>) -> Result<()> {
+    let error = match order() {
+        Err(error) => error,
+        accepted => return accepted,
+    };
+    let is_refusal = |error: &Error| matches!(error, Error::Refused(refusal) if matches!(refusal.reason, Reason::Conflict | Reason::Invalid));
+    if is_refusal(&error) && provider.get(id).is_ok_and(|node| node.state == wanted) { Ok(()) } else { Err(error) }
+}
+
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
 
-    use super::super::error::Error;
     use super::*;
 
     fn doubt() -> Error {

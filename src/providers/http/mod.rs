@@ -299,6 +299,7 @@ impl Api {
 fn how_failed(refusal: &Refusal, answer: &Answer) -> Failed {
     let retry_after = answer.header("retry-after").and_then(|value| retry::retry_after(value, SystemTime::now()));
     match refusal.reason {
+        Reason::Busy => Failed::Busy,
         Reason::Throttled => Failed::Throttled { retry_after },
         Reason::Trouble => Failed::Trouble { retry_after },
         _ => Failed::Final,

@@ -14,6 +14,8 @@ pub enum Reason {
     NotFound,
     /// The thing is there already, or not in the state for it.
     Conflict,
+    /// The thing is occupied with an earlier order, and nothing was done: another try later makes sense.
+    Busy,
     /// More than the account may have.
     Quota,
     /// Too many requests.
@@ -31,7 +33,8 @@ impl Reason {
             401 => Reason::Credentials,
             403 => Reason::Forbidden,
             404 | 410 => Reason::NotFound,
-            409 | 423 => Reason::Conflict,
+            409 => Reason::Conflict,
+            423 => Reason::Busy,
             413 | 429 => Reason::Throttled,
             500.. => Reason::Trouble,
             _ => Reason::Invalid,
@@ -85,8 +88,13 @@ pub fn words_of_json(status: u16, body: &[u8]) -> Words {
     if matches!(reason, Reason::Forbidden | Reason::Invalid | Reason::Conflict) {
         if hints.contains("ratelimitexceeded") || hints.contains("rate_limit_exceeded") {
             reason = Reason::Throttled;
-        } else if hints.contains("quota") || hints.contains("limit_exceeded") || hints.contains("limit exceeded") {
+        } else if hints.contains("quota")
+            || (hints.contains("limit") && ["exceed", "reached"].iter().any(|word| hints.contains(word)))
+        {
             reason = Reason::Quota;
+        } else if code == "conflict" || ["pending event", "linode busy"].iter().any(|word| hints.contains(word)) {
+            // Hetzner, DigitalOcean, Linode.
+            reason = Reason::Busy;
         }
     }
     Words { reason, code, message }
@@ -168,6 +176,30 @@ mod tests {
                 "slow",
             ),
             (502, "<html>", Reason::Trouble, "", "the API answers 502"),
+            (
+                423,
+                r#"{"error":{"code":"locked","message":"server is locked"}}"#,
+                Reason::Busy,
+                "locked",
+                "server is locked",
+            ),
+            (409, r#"{"error":{"code":"conflict","message":"try again"}}"#, Reason::Busy, "conflict", "try again"),
+            (
+                422,
+                r#"{"id":"unprocessable_entity","message":"Droplet already has a pending event."}"#,
+                Reason::Busy,
+                "unprocessable_entity",
+                "Droplet already has a pending event.",
+            ),
+            (400, r#"{"errors":[{"reason":"Linode busy."}]}"#, Reason::Busy, "", "Linode busy."),
+            (
+                422,
+                r#"{"id":"unprocessable_entity","message":"creating this will exceed your droplet limit"}"#,
+                Reason::Quota,
+                "unprocessable_entity",
+                "creating this will exceed your droplet limit",
+            ),
+            (400, r#"{"errors":[{"reason":"Account Limit reached."}]}"#, Reason::Quota, "", "Account Limit reached."),
         ] {
             let words = words_of_json(status, body.as_bytes());
             assert_eq!((words.reason, words.code.as_str(), words.message.as_str()), (reason, code, message), "{body}");

@@ -18,6 +18,8 @@ pub enum Failed {
     Unsent,
     /// The connection broke, or the answer did not come in time: it may have been carried out.
     InDoubt,
+    /// The thing is occupied with an earlier order, and nothing was done.
+    Busy,
     /// The API was asked too often, and did nothing.
     Throttled { retry_after: Option<Duration> },
     /// The API is in trouble (5xx): it may have been carried out.
@@ -65,10 +67,11 @@ impl Patience {
             (Failed::Final, _) | (Failed::InDoubt, Repeat::Harmful) => return None,
             // A 5xx that names a time was answered by something in front that did not let the request in.
             (Failed::Trouble { retry_after: None }, Repeat::Harmful) => return None,
-            (Failed::Unsent | Failed::InDoubt, _) => None,
+            (Failed::Unsent | Failed::InDoubt | Failed::Busy, _) => None,
             (Failed::Throttled { retry_after } | Failed::Trouble { retry_after }, _) => retry_after,
         };
-        if attempts >= self.attempts {
+        // An earlier order takes its time, however often one asks; only `total` ends that.
+        if attempts >= self.attempts && failed != Failed::Busy {
             return None;
         }
         let own = self.first.saturating_mul(1 << (attempts - 1).min(16)).min(self.longest);
@@ -107,6 +110,7 @@ mod tests {
         }
         for failed in [
             Failed::Unsent,
+            Failed::Busy,
             Failed::Throttled { retry_after: None },
             Failed::Throttled { retry_after: Some(SECOND) },
             Failed::Trouble { retry_after: Some(SECOND) },
@@ -138,6 +142,8 @@ mod tests {
         assert_eq!(pause(1), Some(Duration::from_millis(250)));
         assert_eq!(pause(4), Some(SECOND * 2));
         assert_eq!(pause(5), None);
+        let busy = |waited| patience.next(Failed::Busy, Repeat::Harmful, 9, waited, 0.5);
+        assert_eq!((busy(SECOND * 30), busy(SECOND * 55)), (Some(SECOND * 8), None));
         let jittered = |jitter| patience.next(Failed::Unsent, Repeat::Harmless, 1, Duration::ZERO, jitter);
         assert!(jittered(0.0) < jittered(1.0));
     }
