@@ -8,7 +8,8 @@ use super::cloud_init;
 use super::error::{Error, Result};
 use super::http::{Api, Bearer, Manners, Pages, Request, segment};
 use super::json::{address_list, number, text};
-use super::keys::{self, Key};
+use super::keys;
+use super::node::default_first;
 use super::order;
 use super::{
     Access, Capabilities, CreateRequest, Image, Node, NodeState, Price, Progress, Provider, Region, Settings, Size,
@@ -94,32 +95,43 @@ impl DigitalOcean {
         })
     }
 
+    /// The path of a droplet: its ids are numbers.
+    fn path(&self, id: &str) -> Result<String> {
+        id.parse::<u64>().map(|number| format!("droplets/{number}")).map_err(|_| self.missing(id))
+    }
+
     fn act(&self, id: &str, action: &str) -> Result<()> {
-        let request = Request::post(format!("droplets/{}/actions", segment(id))).json(json!({"type": action}));
+        let request = Request::post(format!("{}/actions", self.path(id)?)).json(json!({"type": action}));
         // Switching on what is on, and off what is off, is the same as once.
         self.api.send(&request.repeatable()).map_err(|error| self.no_such_node(error, id))?;
         Ok(())
     }
 
     fn no_such_node(&self, error: Error, id: &str) -> Error {
-        if error.is_not_found() { Error::NoSuchNode { provider: self.name.clone(), id: id.into() } } else { error }
+        if error.is_not_found() { self.missing(id) } else { error }
+    }
+
+    fn missing(&self, id: &str) -> Error {
+        Error::NoSuchNode { provider: self.name.clone(), id: id.into() }
     }
 
     /// The ids of the public keys in the account, where those missing are imported.
     fn key_ids(&self, wanted: &[String]) -> Result<Vec<Value>> {
-        let known = self.list("account/keys", "ssh_keys", &[])?;
-        let mut ids = Vec::new();
-        for key in wanted.iter().filter_map(|line| Key::parse(line)) {
-            match known.iter().find(|known| key.is(known["public_key"].as_str().unwrap_or_default())) {
-                Some(known) => ids.push(known["id"].clone()),
-                None => {
-                    let body = json!({"name": keys::name_of(&key), "public_key": key.line()});
-                    let made = self.api.json(&Request::post("account/keys").json(body))?;
-                    ids.push(made["ssh_key"]["id"].clone());
-                }
-            }
-        }
-        Ok(ids)
+        let list = || {
+            let known = self.list("account/keys", "ssh_keys", &[])?;
+            Ok(known.iter().map(|key| (key["id"].clone(), text(key, "public_key").unwrap_or_default())).collect())
+        };
+        keys::in_account(wanted, list, |key| {
+            let body = json!({"name": keys::name_of(key), "public_key": key.line()});
+            let mut made = self.api.json(&Request::post("account/keys").json(body))?;
+            Ok(made["ssh_key"]["id"].take())
+        })
+    }
+
+    /// Whether the making of a droplet failed: it stays `new` for ever then.
+    fn has_failed(&self, path: &str) -> Result<bool> {
+        let actions = self.list(&format!("{path}/actions"), "actions", &[])?;
+        Ok(actions.iter().any(|action| action["type"] == "create" && action["status"] == "errored"))
     }
 }
 
@@ -175,7 +187,7 @@ impl Provider for DigitalOcean {
         let regions = regions.iter().filter(|region| region["available"] != false).filter_map(|region| {
             Some(Region { id: text(region, "slug")?, name: text(region, "name")?, country: None })
         });
-        Ok(regions.collect())
+        Ok(default_first(regions.collect(), self.region.as_deref()))
     }
 
     fn nodes(&self) -> Result<Vec<Node>> {
@@ -183,9 +195,14 @@ impl Provider for DigitalOcean {
     }
 
     fn get(&self, id: &str) -> Result<Node> {
-        let request = Request::get(format!("droplets/{}", segment(id)));
-        let mut answer = self.api.json(&request).map_err(|error| self.no_such_node(error, id))?;
-        self.node(answer["droplet"].take())
+        let path = self.path(id)?;
+        let mut answer = self.api.json(&Request::get(&path)).map_err(|error| self.no_such_node(error, id))?;
+        let mut node = self.node(answer["droplet"].take())?;
+        if node.state == NodeState::Pending && self.has_failed(&path)? {
+            node.state = NodeState::Error;
+            node.reason = Some("DigitalOcean says no more than that it could not be made".into());
+        }
+        Ok(node)
     }
 
     fn create(&self, request: &CreateRequest, progress: &dyn Progress) -> Result<Node> {
@@ -195,9 +212,8 @@ impl Provider for DigitalOcean {
         let region = request.location.as_ref().or(self.region.as_ref());
         let keys = self.key_ids(&request.authorized_keys)?;
         let mark = format!("cloudtool-order-{}", order::new_mark());
-        let body = json!({
+        let mut body = json!({
             "name": request.name.as_str(),
-            "region": region,
             "size": request.size,
             "image": request.image.parse::<u64>().map_or_else(|_| json!(request.image), |id| json!(id)),
             "ssh_keys": keys,
@@ -205,29 +221,37 @@ impl Provider for DigitalOcean {
             "ipv6": true,
             "tags": ["cloudtool", mark],
         });
+        if let Some(region) = region {
+            body["region"] = json!(region);
+        }
         progress.step(&format!("ordering {}", request.name));
-        order::once(
+        let made = order::once(
             || {
                 let mut answer = self.api.json(&Request::post("droplets").json(body))?;
                 self.node(answer["droplet"].take())
             },
             || Ok(self.droplets(&[("tag_name", &mark)])?.pop()),
-        )
+        )?;
+        // It has done its work, and tags outlive droplets: they would pile up in the account.
+        if let Err(error) = self.api.send(&Request::delete(format!("tags/{}", segment(&mark)))) {
+            tracing::debug!("the tag of the order stays: {error}");
+        }
+        Ok(made)
     }
 
     fn destroy(&self, id: &str, progress: &dyn Progress) -> Result<()> {
         progress.step(&format!("destroying {id}"));
-        let request = Request::delete(format!("droplets/{}", segment(id)));
+        let request = Request::delete(self.path(id)?);
         self.api.send(&request).map_err(|error| self.no_such_node(error, id))?;
         Ok(())
     }
 
     fn start(&self, id: &str, _progress: &dyn Progress) -> Result<()> {
-        self.act(id, "power_on")
+        order::towards(self, id, NodeState::Running, || self.act(id, "power_on"))
     }
 
     fn stop(&self, id: &str, _progress: &dyn Progress) -> Result<()> {
-        self.act(id, "shutdown")
+        order::towards(self, id, NodeState::Stopped, || self.act(id, "shutdown"))
     }
 
     fn reboot(&self, id: &str, _progress: &dyn Progress) -> Result<()> {
@@ -247,3 +271,15 @@ pub(super) const CAPABILITIES: Capabilities = Capabilities {
     prices: true,
     first_poll: Duration::from_secs(2),
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_of_the_api_has_a_meaning() {
+        for word in ["new", "active", "off", "archive"] {
+            assert_ne!(NodeState::from_table(STATES, word), NodeState::Unknown, "{word}");
+        }
+    }
+}

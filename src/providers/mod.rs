@@ -12,6 +12,7 @@ mod cloud_init;
 mod credentials;
 pub mod digitalocean;
 mod error;
+pub mod hetzner;
 pub mod hosts;
 pub mod http;
 mod images;
@@ -36,7 +37,7 @@ use crate::inventory::NodeRecord;
 use http::Manners;
 
 /// The drivers: the words for `provider = ` in the configuration. The default comes first.
-pub const NAMES: &[&str] = &[local::NAME, hosts::NAME, digitalocean::NAME];
+pub const NAMES: &[&str] = &[local::NAME, hosts::NAME, digitalocean::NAME, hetzner::NAME];
 
 /// What opening a provider needs.
 pub struct Opening<'a> {
@@ -56,6 +57,7 @@ pub fn open(opening: Opening<'_>) -> Result<Box<dyn Provider>> {
         local::NAME => Ok(Box::new(local::Local::new())),
         hosts::NAME => Ok(Box::new(hosts::Hosts::new(known))),
         digitalocean::NAME => Ok(Box::new(digitalocean::DigitalOcean::new(&settings, &manners)?)),
+        hetzner::NAME => Ok(Box::new(hetzner::Hetzner::new(&settings, &manners)?)),
         name => Err(Error::NoSuchProvider { name: name.to_owned() }),
     }
 }

@@ -160,6 +160,12 @@ pub struct Region {
     pub country: Option<String>,
 }
 
+/// The regions, the one of the settings first.
+pub(super) fn default_first(mut regions: Vec<Region>, own: Option<&str>) -> Vec<Region> {
+    regions.sort_by_key(|region| own != Some(region.id.as_str()));
+    regions
+}
+
 /// An SSH host key made by the caller, to be put onto the node before its first boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostKeyPair {

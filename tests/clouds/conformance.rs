@@ -25,6 +25,10 @@ pub const TESTS: &[(&str, fn(&Running))] = &[
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBk3S0Qx1UBMBKBqt1jYbHpUqYuQGOZQ0nJ8W6x1v3Zp conformance";
 
+/// Patience with servers on the loopback.
+pub const HASTE: Wait =
+    Wait { first: Duration::from_millis(50), longest: Duration::from_millis(200), timeout: Duration::from_secs(30) };
+
 pub fn request(provider: &dyn Provider, name: &str) -> CreateRequest {
     let images = provider.images().unwrap();
     let sizes = provider.sizes().unwrap();
@@ -108,12 +112,7 @@ fn a_node_lives_and_ends(running: &Running) {
         fn warning(&self, _message: &str) {}
     }
     (running.pass_time)();
-    let wait = Wait {
-        first: Duration::from_millis(50),
-        longest: Duration::from_millis(200),
-        timeout: Duration::from_secs(30),
-    };
-    let node = wait_until_running(provider, &made.id, wait, &Clock(running.pass_time)).unwrap();
+    let node = wait_until_running(provider, &made.id, HASTE, &Clock(running.pass_time)).unwrap();
     assert_eq!((node.id.as_str(), node.state), (made.id.as_str(), NodeState::Running));
     assert!(node.access.address.is_some() && !(node.public_ips.is_empty() && node.private_ips.is_empty()));
     assert_eq!(node.size.as_deref(), Some(request.size.as_str()));

@@ -3,6 +3,7 @@
 //! `make test-clouds` installs the servers (into `/var/cache/cloudtool-tests/clouds`) and runs this; names are `CLOUD::TEST`.
 
 mod conformance;
+mod fakes;
 mod meddler;
 mod server;
 
@@ -40,7 +41,7 @@ pub struct Running {
 /// What no error, log or trace may show: every secret of every section has this in it.
 pub const SENTINEL: &str = "s3ntinel";
 
-const CLOUDS: &[&Cloud] = &[];
+const CLOUDS: &[&Cloud] = &[&fakes::DIGITALOCEAN, &fakes::HETZNER];
 
 impl Running {
     pub fn open(&self, section: &ProviderConfig) -> Box<dyn Provider> {
