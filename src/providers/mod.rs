@@ -18,11 +18,13 @@ pub mod http;
 mod images;
 mod json;
 mod keys;
+pub mod linode;
 pub mod local;
 mod node;
 mod order;
 mod select;
 mod sizes;
+pub mod vultr;
 mod wait;
 
 pub use credentials::{Ask, Settings};
@@ -37,7 +39,7 @@ use crate::inventory::NodeRecord;
 use http::Manners;
 
 /// The drivers: the words for `provider = ` in the configuration. The default comes first.
-pub const NAMES: &[&str] = &[local::NAME, hosts::NAME, digitalocean::NAME, hetzner::NAME];
+pub const NAMES: &[&str] = &[local::NAME, hosts::NAME, digitalocean::NAME, hetzner::NAME, linode::NAME, vultr::NAME];
 
 /// What opening a provider needs.
 pub struct Opening<'a> {
@@ -58,6 +60,8 @@ pub fn open(opening: Opening<'_>) -> Result<Box<dyn Provider>> {
         hosts::NAME => Ok(Box::new(hosts::Hosts::new(known))),
         digitalocean::NAME => Ok(Box::new(digitalocean::DigitalOcean::new(&settings, &manners)?)),
         hetzner::NAME => Ok(Box::new(hetzner::Hetzner::new(&settings, &manners)?)),
+        linode::NAME => Ok(Box::new(linode::Linode::new(&settings, &manners)?)),
+        vultr::NAME => Ok(Box::new(vultr::Vultr::new(&settings, &manners)?)),
         name => Err(Error::NoSuchProvider { name: name.to_owned() }),
     }
 }

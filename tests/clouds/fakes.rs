@@ -25,27 +25,34 @@ const FAILURE: Test = ("a_machine_that_cannot_be_made_says_why", a_machine_that_
 /// It takes every name that we do.
 pub const DIGITALOCEAN: Cloud = Cloud {
     name: "digitalocean",
-    start: || start("digitalocean", Some("/v2")),
+    start: || start("digitalocean", "/v2", true),
     own_tests: &[CONTRACT, QUOTA, BURST, FAILURE],
 };
 
 pub const HETZNER: Cloud = Cloud {
     name: "hetzner",
-    start: || start("hetzner", Some("")),
+    start: || start("hetzner", "", true),
     own_tests: &[CONTRACT, QUOTA, BURST, NAME, FAILURE],
 };
 
-/// Starts a fake; behind its contract where there is one, whose paths begin with `prefix`.
-fn start(driver: &str, contract: Option<&str>) -> Running {
+/// Its instances have no state for one that could not be made.
+pub const LINODE: Cloud =
+    Cloud { name: "linode", start: || start("linode", "", true), own_tests: &[CONTRACT, QUOTA, BURST, NAME] };
+
+/// The vendor's document is in no registry: the fake stands alone. An instance that could not be made has no state either.
+pub const VULTR: Cloud =
+    Cloud { name: "vultr", start: || start("vultr", "/v2", false), own_tests: &[QUOTA, BURST, NAME] };
+
+/// Starts a fake whose paths begin with `prefix`; behind its contract where it `has_contract`.
+fn start(driver: &str, prefix: &str, has_contract: bool) -> Running {
     let token = format!("{SENTINEL}-{driver}");
     let (fake, proxy) = (free_port(), free_port());
-    let port = if contract.is_some() { proxy } else { fake };
-    let origin = format!("http://127.0.0.1:{port}");
+    let origin = format!("http://127.0.0.1:{}", if has_contract { proxy } else { fake });
     let mut servers = vec![python(driver, fake, &["--token", &token, "--public", &origin])];
-    if contract.is_some() {
+    if has_contract {
         servers.push(behind_contract(driver, proxy, fake));
     }
-    let endpoint = format!("{origin}{}", contract.unwrap_or_default());
+    let endpoint = format!("{origin}{prefix}");
     Running {
         section: section(driver, &endpoint, &token),
         origin,
