@@ -92,8 +92,10 @@ pub fn words_of_json(status: u16, body: &[u8]) -> Words {
             || (hints.contains("limit") && ["exceed", "reached"].iter().any(|word| hints.contains(word)))
         {
             reason = Reason::Quota;
-        } else if code == "conflict" || ["pending event", "linode busy"].iter().any(|word| hints.contains(word)) {
-            // Hetzner, DigitalOcean, Linode.
+        } else if ["conflict", "resourceNotReady"].contains(&code.as_str())
+            || ["pending event", "linode busy"].iter().any(|word| hints.contains(word))
+        {
+            // Hetzner, Google; DigitalOcean, Linode.
             reason = Reason::Busy;
         }
     }

@@ -31,7 +31,8 @@ impl Token {
         Secret::new(self.token.clone())
     }
 
-    fn is_fresh(&self) -> bool {
+    /// Whether it holds for a while.
+    pub fn is_fresh(&self) -> bool {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.expires > (now + MARGIN).as_secs()
     }

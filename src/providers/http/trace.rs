@@ -174,7 +174,11 @@ fn hidden_pair(key: &str, value: &str) -> (String, String) {
 fn hidden(value: Value) -> Value {
     match value {
         Value::Array(items) => items.into_iter().map(hidden).collect(),
-        Value::Object(fields) => {
+        Value::Object(mut fields) => {
+            // A list of pairs (Google's metadata) names its fields in a field.
+            if fields.get("key").and_then(Value::as_str).is_some_and(is_secret) && fields.contains_key("value") {
+                fields.insert("value".into(), HIDDEN.into());
+            }
             let hide = |(key, value): (String, Value)| {
                 // Keystone's answers have an object `token` (the token itself is a header), classic Rackspace's one with `id` in it.
                 let value = match value {
@@ -222,7 +226,8 @@ mod tests {
             .header("x-auth-token", "hunter2")
             .header("user-agent", "cloudtool")
             .json(
-                &json!({"auth": {"password": "hunter2", "apiKey": "hunter2", "scope": "mine"}, "user_data": "hunter2"}),
+                &json!({"auth": {"password": "hunter2", "apiKey": "hunter2", "scope": "mine"}, "user_data": "hunter2",
+                    "items": [{"key": "user-data", "value": "hunter2"}, {"key": "a", "value": "b"}]}),
             )
             .build()
             .unwrap();
@@ -236,7 +241,13 @@ mod tests {
         });
         let text = hide_texts(&line.to_string(), &[Secret::new("known-secret")]);
         assert!(!text.contains("hunter2") && !text.contains("known-secret"), "{text}");
-        for open in ["page=2", "\"scope\":\"mine\"", "\"expires_at\":\"soon\"", "\"user-agent\":\"cloudtool\""] {
+        for open in [
+            "page=2",
+            "\"scope\":\"mine\"",
+            "\"value\":\"b\"",
+            "\"expires_at\":\"soon\"",
+            "\"user-agent\":\"cloudtool\"",
+        ] {
             assert!(text.contains(open), "{open} in {text}");
         }
     }
