@@ -7,12 +7,15 @@ use std::sync::Arc;
 
 use cloudtool::error::{Explain, Kind};
 use cloudtool::names::Secret;
-use cloudtool::providers::http::{Manners, Reason, Trace};
+use cloudtool::providers::http::{Manners, Reason, Tokens, Trace};
 use cloudtool::providers::{Error, NodeState, Silent, wait_until_running};
+
+use openssl::pkey::Private;
+use openssl::rsa::Rsa;
 
 use crate::conformance::{HASTE, destroy, request};
 use crate::server::{Server, free_port, installed};
-use crate::{Cloud, Running, SENTINEL, open, section};
+use crate::{Cloud, Running, SENTINEL, manners, open, section};
 
 type Test = (&'static str, fn(&Running));
 
@@ -42,6 +45,69 @@ pub const LINODE: Cloud =
 /// The vendor's document is in no registry: the fake stands alone. An instance that could not be made has no state either.
 pub const VULTR: Cloud =
     Cloud { name: "vultr", start: || start("vultr", "/v2", false), own_tests: &[QUOTA, BURST, NAME] };
+
+/// Its clients prove themselves by a key: where they get tokens for it is beside the contract.
+pub const GCE: Cloud = Cloud {
+    name: "gce",
+    start: start_gce,
+    own_tests: &[CONTRACT, QUOTA, BURST, NAME, FAILURE, ("a_token_is_kept", a_token_is_kept)],
+};
+
+fn start_gce() -> Running {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clouds/gce");
+    std::fs::create_dir_all(&dir).unwrap();
+    let (fake, proxy) = (free_port(), free_port());
+    let token_uri = format!("http://127.0.0.1:{fake}/token");
+    let pem = |key: &Rsa<Private>| String::from_utf8(key.private_key_to_pem().unwrap()).unwrap();
+    let (key, other) = (Rsa::generate(2048).unwrap(), Rsa::generate(2048).unwrap());
+    for (name, who, key) in [("account", "me", &key), ("throttled", "throttled", &key), ("wrong", "me", &other)] {
+        let file = serde_json::json!({
+            "type": "service_account",
+            "project_id": "my-project",
+            "private_key_id": "1",
+            // What stands before the key is no part of it, but as secret.
+            "private_key": format!("{SENTINEL}\n{}", pem(key)),
+            "client_email": format!("{who}@my-project.iam.gserviceaccount.com"),
+            "token_uri": token_uri,
+        });
+        std::fs::write(dir.join(format!("{name}.json")), file.to_string()).unwrap();
+    }
+    let public = dir.join("public.pem");
+    std::fs::write(&public, key.public_key_to_pem().unwrap()).unwrap();
+    let origin = format!("http://127.0.0.1:{proxy}");
+    let arguments = ["--token", SENTINEL, "--public", &origin, "--key", public.to_str().unwrap()];
+    let servers = vec![python("gce", fake, &arguments), behind_contract("gce", proxy, fake)];
+    let with = |file: &str| {
+        let mut section = section("gce", &origin, "");
+        section.secret = None;
+        section.rest.insert("credentials_file".into(), dir.join(file).display().to_string());
+        section
+    };
+    Running {
+        section: with("account.json"),
+        wrong_credentials: Some(with("wrong.json")),
+        origin: origin.clone(),
+        pass_time: || {},
+        servers,
+    }
+}
+
+/// Two runs of the program ask for one token; a run whose token is not accepted any more asks for another.
+fn a_token_is_kept(running: &Running) {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, drawers) = (dir.path().join("trace"), dir.path().join("tokens"));
+    let trace = Arc::new(Trace::open(&file).unwrap());
+    let manners = Manners { trace: Some(trace), tokens: Tokens::in_dir(Some(drawers.clone())), ..manners() };
+    let asked = || std::fs::read_to_string(&file).unwrap().matches("/token\"").count();
+    open(&running.section, &manners).nodes().unwrap();
+    open(&running.section, &manners).nodes().unwrap();
+    assert_eq!(asked(), 1);
+    let kept = std::fs::read_dir(&drawers).unwrap().next().unwrap().unwrap().path();
+    let text = std::fs::read_to_string(&kept).unwrap();
+    std::fs::write(&kept, text.replace(SENTINEL, "withdrawn")).unwrap();
+    open(&running.section, &manners).nodes().unwrap();
+    assert_eq!(asked(), 2);
+}
 
 /// Starts a fake whose paths begin with `prefix`; behind its contract where it `has_contract`.
 fn start(driver: &str, prefix: &str, has_contract: bool) -> Running {
@@ -80,12 +146,11 @@ fn behind_contract(driver: &str, port: u16, fake: u16) -> Server {
 
 /// The proxy refuses by itself what the vendor's document does not know: an order for nothing.
 fn the_contract_is_enforced(running: &Running) {
-    let token = running.section.secret.as_ref().unwrap().expose();
     let endpoint = running.section.endpoint.as_ref().unwrap();
-    let orders = ["droplets", "servers", "linode/instances"];
+    let orders = ["droplets", "servers", "linode/instances", "projects/p/zones/z/instances"];
     let statuses = orders.map(|path| {
-        let request = reqwest::blocking::Client::new().post(format!("{endpoint}/{path}")).bearer_auth(token);
-        request.json(&serde_json::json!({"size": 7})).send().unwrap().status().as_u16()
+        let request = reqwest::blocking::Client::new().post(format!("{endpoint}/{path}")).bearer_auth("nobody");
+        request.json(&serde_json::json!({"name": 7, "size": 7})).send().unwrap().status().as_u16()
     });
     assert!(statuses.contains(&422) && statuses.iter().all(|status| [404, 422].contains(status)), "{statuses:?}");
 }
@@ -116,12 +181,16 @@ fn a_burst_is_slowed_down(running: &Running) {
     let manners = Manners { trace: Some(Arc::new(Trace::open(&file).unwrap())), ..Manners::default() };
     let mut throttled = running.section.clone();
     throttled.secret = throttled.secret.map(|token| Secret::new(format!("throttled-{}", token.expose())));
+    if let Some(account) = throttled.rest.get_mut("credentials_file") {
+        *account = account.replace("account.json", "throttled.json");
+    }
     let provider = open(&throttled, &manners);
     for _ in 0..3 {
         provider.nodes().unwrap();
     }
     let trace = std::fs::read_to_string(&file).unwrap();
-    assert!(trace.contains(r#""status":429"#), "{trace}");
+    let slowed = [r#""status":429"#, r#""rateLimitExceeded""#].iter().any(|sign| trace.contains(sign));
+    assert!(slowed, "{trace}");
 }
 
 fn a_name_the_cloud_does_not_take_is_refused(running: &Running) {

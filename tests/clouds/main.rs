@@ -41,7 +41,7 @@ pub struct Running {
 /// What no error, log or trace may show: every secret of every section has this in it.
 pub const SENTINEL: &str = "s3ntinel";
 
-const CLOUDS: &[&Cloud] = &[&fakes::DIGITALOCEAN, &fakes::HETZNER, &fakes::LINODE, &fakes::VULTR];
+const CLOUDS: &[&Cloud] = &[&fakes::DIGITALOCEAN, &fakes::HETZNER, &fakes::LINODE, &fakes::VULTR, &fakes::GCE];
 
 impl Running {
     pub fn open(&self, section: &ProviderConfig) -> Box<dyn Provider> {
