@@ -1,4 +1,4 @@
-//! Paths in app.ini: they name something inside the app, and they end up in the configuration of an Apache.
+//! Paths in configurations. Those in app.ini name something inside the app, and they end up in the configuration of an Apache.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -9,6 +9,14 @@ use super::values::quoted;
 pub enum Is {
     File,
     Directory,
+}
+
+/// A path of the user's own machine, where `~/` is the home directory.
+pub fn expand_home(path: &str) -> PathBuf {
+    match (path.strip_prefix("~/"), dirs::home_dir()) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => PathBuf::from(path),
+    }
 }
 
 /// The path in its plain form (`src/app.py`), when it is relative, inside `app_dir`, there, and without characters that mean

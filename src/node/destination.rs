@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::config::paths::expand_home;
+
 /// How to get a byte stream to a node that cannot be reached directly.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proxy {
@@ -107,13 +109,6 @@ fn from_ssh_config(host: &str, configured: &str) -> Destination {
     }
     destination.identities.retain(|file| file.is_file());
     destination
-}
-
-fn expand_home(path: &str) -> PathBuf {
-    match (path.strip_prefix("~/"), dirs::home_dir()) {
-        (Some(rest), Some(home)) => home.join(rest),
-        _ => PathBuf::from(path),
-    }
 }
 
 #[cfg(test)]

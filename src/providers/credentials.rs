@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 
 use super::error::{Error, Result};
 use crate::config::ProviderConfig;
+use crate::config::paths::expand_home;
 use crate::names::Secret;
 
 /// Asks a person for a secret, by a question; `None` when there is nobody to ask.
@@ -89,9 +90,8 @@ impl<'a> Settings<'a> {
         let (kind, rest) = text.split_once(':').unwrap_or_default();
         let value = match kind {
             "env" => std::env::var(rest).map_err(|_| failed(format!("the variable {rest} is not set")))?,
-            "file" => {
-                std::fs::read_to_string(rest).map_err(|error| failed(format!("{rest} cannot be read: {error}")))?
-            }
+            "file" => std::fs::read_to_string(expand_home(rest))
+                .map_err(|error| failed(format!("{rest} cannot be read: {error}")))?,
             "command" => output_of(rest).map_err(failed)?,
             _ => return Ok(Found { value: Secret::new(text), from }),
         };

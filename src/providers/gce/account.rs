@@ -16,6 +16,7 @@ use super::super::http::{
     Anonymous, Api, Authorize, Drawer, Manners, Reason, Request, Token, Words, one_line, set_secret_header,
 };
 use super::super::json::text;
+use crate::config::paths::expand_home;
 use crate::names::Secret;
 
 /// May do with machines whatever the account's roles allow.
@@ -44,7 +45,7 @@ impl Account {
         }
         let found = settings.require(&["credentials_file"], &["GOOGLE_APPLICATION_CREDENTIALS"])?;
         let file = found.value.expose();
-        let text = std::fs::read_to_string(file).map_err(|error| Error::Credentials {
+        let text = std::fs::read_to_string(expand_home(file)).map_err(|error| Error::Credentials {
             message: format!("{}: {file} cannot be read: {error}", found.from),
         })?;
         Self::parse(&text, found.from)

@@ -22,7 +22,13 @@ class DigitalOcean(Fake):
         self.droplets, self.actions, self.keys, self.tags = {}, {}, {}, set()
         slugs = [slug for slug, _ in REGIONS]
         self.regions = [
-            {"slug": slug, "name": name, "features": ["metadata", "ipv6"], "available": True, "sizes": [s[0] for s in SIZES]}
+            {
+                "slug": slug,
+                "name": name,
+                "features": ["metadata", "ipv6"],
+                "available": True,
+                "sizes": [s[0] for s in SIZES],
+            }
             for slug, name in REGIONS
         ]
         self.sizes = [
@@ -63,7 +69,9 @@ class DigitalOcean(Fake):
     # Refusals.
 
     def refused(self, status, code, message, headers=None):
-        return Refused(status, {"id": code, "message": message, "request_id": "4d9d8375-3c56-4925-a3e7-eb137fed17e9"}, headers)
+        return Refused(
+            status, {"id": code, "message": message, "request_id": "4d9d8375-3c56-4925-a3e7-eb137fed17e9"}, headers
+        )
 
     def unauthorized(self):
         return self.refused(401, "unauthorized", "Unable to authenticate you")
@@ -141,7 +149,10 @@ class DigitalOcean(Fake):
     @route("GET", "/v2/tags")
     def list_tags(self, ask):
         count = {"count": 0}
-        resources = {**count, **dict.fromkeys(("droplets", "images", "volumes", "volume_snapshots", "databases"), count)}
+        resources = {
+            **count,
+            **dict.fromkeys(("droplets", "images", "volumes", "volume_snapshots", "databases"), count),
+        }
         return self.page(ask, "tags", [{"name": tag, "resources": resources} for tag in sorted(self.tags)])
 
     # Droplets.
@@ -252,7 +263,12 @@ class DigitalOcean(Fake):
         last = droplet["id"] % 250 + 2
 
         def v4(network, kind):
-            return {"ip_address": f"{network}.{last}", "netmask": "255.255.255.0", "gateway": f"{network}.1", "type": kind}
+            return {
+                "ip_address": f"{network}.{last}",
+                "netmask": "255.255.255.0",
+                "gateway": f"{network}.1",
+                "type": kind,
+            }
 
         v6 = {"ip_address": f"2001:db8::{last:x}", "netmask": 64, "gateway": "2001:db8::1", "type": "public"}
         # The private one first, as the vendor does.

@@ -23,9 +23,21 @@ TYPES = [("e2-medium", 2, 4096), ("e2-micro", 2, 1024), ("n1-standard-1", 1, 384
 IMAGES = {
     "ubuntu-os-cloud": [
         ("ubuntu-2204-jammy-v20250815", "Canonical, Ubuntu, 22.04 LTS, amd64 jammy image built on 2025-08-15", False),
-        ("ubuntu-2404-noble-amd64-v20250701", "Canonical, Ubuntu, 24.04 LTS, amd64 noble image built on 2025-07-01", True),
-        ("ubuntu-2404-noble-amd64-v20250815", "Canonical, Ubuntu, 24.04 LTS, amd64 noble image built on 2025-08-15", False),
-        ("ubuntu-2404-noble-arm64-v20250815", "Canonical, Ubuntu, 24.04 LTS, arm64 noble image built on 2025-08-15", False),
+        (
+            "ubuntu-2404-noble-amd64-v20250701",
+            "Canonical, Ubuntu, 24.04 LTS, amd64 noble image built on 2025-07-01",
+            True,
+        ),
+        (
+            "ubuntu-2404-noble-amd64-v20250815",
+            "Canonical, Ubuntu, 24.04 LTS, amd64 noble image built on 2025-08-15",
+            False,
+        ),
+        (
+            "ubuntu-2404-noble-arm64-v20250815",
+            "Canonical, Ubuntu, 24.04 LTS, arm64 noble image built on 2025-08-15",
+            False,
+        ),
     ],
     "debian-cloud": [("debian-12-bookworm-v20250812", "Debian, Debian GNU/Linux, 12 (bookworm), amd64", False)],
     PROJECT: [("web-before-upgrade", "", False)],
@@ -170,7 +182,14 @@ class Gce(Fake):
     def list_types(self, ask, project, zone):
         self.zone(project, zone)
         types = [
-            {"kind": "compute#machineType", "id": str(index), "name": name, "guestCpus": cpus, "memoryMb": memory, "zone": zone}
+            {
+                "kind": "compute#machineType",
+                "id": str(index),
+                "name": name,
+                "guestCpus": cpus,
+                "memoryMb": memory,
+                "zone": zone,
+            }
             for index, (name, cpus, memory) in enumerate(TYPES, 3000)
         ]
         return 200, self.page(ask, "machineTypeList", types)
@@ -181,7 +200,13 @@ class Gce(Fake):
             raise self.not_found(f"projects/{project}")
         images = []
         for index, (name, description, is_old) in enumerate(IMAGES[project], 4000):
-            image = {"kind": "compute#image", "id": str(index), "name": name, "description": description, "status": "READY"}
+            image = {
+                "kind": "compute#image",
+                "id": str(index),
+                "name": name,
+                "description": description,
+                "status": "READY",
+            }
             if is_old:
                 image["deprecated"] = {"state": "DEPRECATED"}
             images.append(image)
@@ -212,7 +237,9 @@ class Gce(Fake):
         def done():
             operation.update(status="DONE", progress=100, endTime=stamp())
             if error:
-                operation.update(error={"errors": [error]}, httpErrorStatusCode=503, httpErrorMessage="SERVICE UNAVAILABLE")
+                operation.update(
+                    error={"errors": [error]}, httpErrorStatusCode=503, httpErrorMessage="SERVICE UNAVAILABLE"
+                )
 
         self.later(done, after=after)
         return operation
@@ -302,8 +329,12 @@ class Gce(Fake):
             "metadata": {"kind": "compute#metadata", "fingerprint": "Zm9vYmFy", **given.get("metadata", {})},
             "labels": given.get("labels", {}),
             "labelFingerprint": "Zm9vYmFy",
-            "disks": [{"kind": "compute#attachedDisk", "boot": True, "autoDelete": True, "index": 0, "type": "PERSISTENT"}],
-            "networkInterfaces": [{"kind": "compute#networkInterface", "name": "nic0", "networkIP": f"10.128.0.{last}"}],
+            "disks": [
+                {"kind": "compute#attachedDisk", "boot": True, "autoDelete": True, "index": 0, "type": "PERSISTENT"}
+            ],
+            "networkInterfaces": [
+                {"kind": "compute#networkInterface", "name": "nic0", "networkIP": f"10.128.0.{last}"}
+            ],
             "canIpForward": False,
             "startRestricted": False,
             "deletionProtection": False,
@@ -313,7 +344,12 @@ class Gce(Fake):
             error = {"code": "ZONE_RESOURCE_POOL_EXHAUSTED", "message": message}
             return 200, self.operation(ask, zone, "insert", instance, error)
         self.instances[number] = instance
-        nat = {"kind": "compute#accessConfig", "type": "ONE_TO_ONE_NAT", "name": "External NAT", "natIP": f"192.0.2.{last}"}
+        nat = {
+            "kind": "compute#accessConfig",
+            "type": "ONE_TO_ONE_NAT",
+            "name": "External NAT",
+            "natIP": f"192.0.2.{last}",
+        }
         self.later(lambda: instance["networkInterfaces"][0].update(accessConfigs=[nat]), after=TAKES / 2)
         self.later(lambda: instance.update(status="STAGING"))
         self.later(lambda: instance.update(status="RUNNING"), after=2 * TAKES)

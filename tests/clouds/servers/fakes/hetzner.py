@@ -5,8 +5,16 @@ import re
 from base import QUOTA, Fake, Refused, fingerprint, now, page_of, route, serve
 
 PAGE = 2
-LOCATIONS = [("fsn1", "Falkenstein", "DE", "eu-central"), ("nbg1", "Nuremberg", "DE", "eu-central"), ("hel1", "Helsinki", "FI", "eu-central")]
-TYPES = [("cax11", 2, 4.0, 40, "arm", "3.2900"), ("cx23", 2, 4.0, 40, "x86", "2.9900"), ("cx33", 4, 8.0, 80, "x86", "4.9900")]
+LOCATIONS = [
+    ("fsn1", "Falkenstein", "DE", "eu-central"),
+    ("nbg1", "Nuremberg", "DE", "eu-central"),
+    ("hel1", "Helsinki", "FI", "eu-central"),
+]
+TYPES = [
+    ("cax11", 2, 4.0, 40, "arm", "3.2900"),
+    ("cx23", 2, 4.0, 40, "x86", "2.9900"),
+    ("cx33", 4, 8.0, 80, "x86", "4.9900"),
+]
 IMAGES = [("debian-12", "debian", "12"), ("ubuntu-22.04", "ubuntu", "22.04"), ("ubuntu-24.04", "ubuntu", "24.04")]
 # The status while an action runs, and when it has succeeded.
 ACTIONS = {
@@ -112,7 +120,9 @@ class Hetzner(Fake):
         return self.refused(404, "not_found", f"{what} not found")
 
     def throttled(self):
-        return self.refused(429, "rate_limit_exceeded", "limit of requests an hour reached", {"RateLimit-Remaining": "0"})
+        return self.refused(
+            429, "rate_limit_exceeded", "limit of requests an hour reached", {"RateLimit-Remaining": "0"}
+        )
 
     def invalid(self, field, message):
         details = {"fields": [{"name": field, "messages": [message]}]}

@@ -9,8 +9,16 @@ from base import QUOTA, Fake, Refused, fingerprint, now, page_of, route, serve
 
 PAGE = 2
 REGIONS = [("us-east", "Newark, NJ", "us"), ("eu-central", "Frankfurt, DE", "de"), ("br-gru", "Sao Paulo, BR", "br")]
-TYPES = [("g6-nanode-1", "Nanode 1GB", 1024, 25600, 1, 5), ("g6-standard-1", "Linode 2GB", 2048, 51200, 1, 12), ("g6-standard-2", "Linode 4GB", 4096, 81920, 2, 24)]
-IMAGES = [("debian12", "Debian 12", "Debian"), ("ubuntu22.04", "Ubuntu 22.04 LTS", "Ubuntu"), ("ubuntu24.04", "Ubuntu 24.04 LTS", "Ubuntu")]
+TYPES = [
+    ("g6-nanode-1", "Nanode 1GB", 1024, 25600, 1, 5),
+    ("g6-standard-1", "Linode 2GB", 2048, 51200, 1, 12),
+    ("g6-standard-2", "Linode 4GB", 4096, 81920, 2, 24),
+]
+IMAGES = [
+    ("debian12", "Debian 12", "Debian"),
+    ("ubuntu22.04", "Ubuntu 22.04 LTS", "Ubuntu"),
+    ("ubuntu24.04", "Ubuntu 24.04 LTS", "Ubuntu"),
+]
 # The states an action is allowed in, the state meanwhile, and that afterwards.
 ACTIONS = {
     "boot": ({"offline"}, "booting", "running"),
@@ -99,7 +107,10 @@ class Linode(Fake):
         wanted = json.loads(ask.headers.get("x-filter", "{}"))
 
         def fits(item):
-            return all(value in item[key] if isinstance(item[key], list) else value == item[key] for key, value in wanted.items())
+            return all(
+                value in item[key] if isinstance(item[key], list) else value == item[key]
+                for key, value in wanted.items()
+            )
 
         items = [item for item in items if fits(item)]
         shown, pages = page_of(items, page, size)
@@ -190,7 +201,13 @@ class Linode(Fake):
             "ipv6": f"2001:db8::{last:x}/128",
             "image": given["image"],
             "region": given["region"],
-            "specs": {"disk": kind["disk"], "memory": kind["memory"], "vcpus": kind["vcpus"], "gpus": 0, "transfer": 1000},
+            "specs": {
+                "disk": kind["disk"],
+                "memory": kind["memory"],
+                "vcpus": kind["vcpus"],
+                "gpus": 0,
+                "transfer": 1000,
+            },
             "alerts": {"cpu": 90, "network_in": 10, "network_out": 10, "transfer_quota": 80, "io": 10000},
             "backups": {"enabled": False, "available": False, "schedule": {"day": None, "window": None}},
             "hypervisor": "kvm",

@@ -11,7 +11,11 @@ import uuid
 from base import QUOTA, TAKES, Fake, Refused, fingerprint, now, route, serve
 
 PAGE = 2
-REGIONS = [("ewr", "New Jersey", "US", "North America"), ("ams", "Amsterdam", "NL", "Europe"), ("fra", "Frankfurt", "DE", "Europe")]
+REGIONS = [
+    ("ewr", "New Jersey", "US", "North America"),
+    ("ams", "Amsterdam", "NL", "Europe"),
+    ("fra", "Frankfurt", "DE", "Europe"),
+]
 PLANS = [("vc2-1c-1gb", 1, 1024, 25, 5), ("vc2-1c-2gb", 1, 2048, 55, 10), ("vc2-2c-4gb", 2, 4096, 80, 20)]
 SYSTEMS = [
     (159, "Custom", "iso"),
@@ -60,7 +64,9 @@ class Vultr(Fake):
         ]
         # The last one is sold out.
         self.plans.append({**self.plans[0], "id": "vc2-1c-0.5gb-v6", "monthly_cost": 2.5, "locations": []})
-        self.systems = [{"id": number, "name": name, "arch": "x64", "family": family} for number, name, family in SYSTEMS]
+        self.systems = [
+            {"id": number, "name": name, "arch": "x64", "family": family} for number, name, family in SYSTEMS
+        ]
 
     # Refusals.
 
