@@ -17,6 +17,8 @@ pub struct Request {
     query: Vec<(String, String)>,
     headers: Vec<(&'static str, String)>,
     body: Body,
+    /// What it is called in messages, where that is not its method and path.
+    name: Option<&'static str>,
     pub(super) repeat: Repeat,
 }
 
@@ -30,7 +32,15 @@ enum Body {
 
 impl Request {
     fn new(method: Method, path: impl Into<String>, repeat: Repeat) -> Self {
-        Request { method, path: path.into(), query: Vec::new(), headers: Vec::new(), body: Body::None, repeat }
+        Request {
+            method,
+            path: path.into(),
+            query: Vec::new(),
+            headers: Vec::new(),
+            body: Body::None,
+            name: None,
+            repeat,
+        }
     }
 
     pub fn get(path: impl Into<String>) -> Self {
@@ -72,8 +82,17 @@ impl Request {
         self
     }
 
-    /// Method and path, without the query, which may hold a signature.
+    /// Says what it does, for APIs whose requests all go to one path.
+    pub fn called(mut self, name: &'static str) -> Self {
+        self.name = Some(name);
+        self
+    }
+
+    /// Its name, or else method and path, without the query, which may hold a signature.
     pub fn title(&self) -> String {
+        if let Some(name) = self.name {
+            return name.to_owned();
+        }
         format!("{} /{}", self.method, self.path.split('?').next().unwrap_or_default())
     }
 
@@ -192,5 +211,6 @@ mod tests {
     #[test]
     fn a_title_has_no_query() {
         assert_eq!(Request::get("x?Signature=1").query("a", "b").title(), "GET /x");
+        assert_eq!(Request::post("").called("RunInstances").title(), "RunInstances");
     }
 }
