@@ -11,9 +11,11 @@
 mod cloud_init;
 mod credentials;
 pub mod digitalocean;
+pub mod ec2;
 mod error;
 pub mod gce;
 pub mod hetzner;
+pub mod eucalyptus;
 pub mod hosts;
 pub mod http;
 mod images;
@@ -40,8 +42,17 @@ use crate::inventory::NodeRecord;
 use http::Manners;
 
 /// The drivers: the words for `provider = ` in the configuration. The default comes first.
-pub const NAMES: &[&str] =
-    &[local::NAME, hosts::NAME, digitalocean::NAME, hetzner::NAME, linode::NAME, vultr::NAME, gce::NAME];
+pub const NAMES: &[&str] = &[
+    local::NAME,
+    hosts::NAME,
+    digitalocean::NAME,
+    ec2::NAME,
+    eucalyptus::NAME,
+    gce::NAME,
+    hetzner::NAME,
+    linode::NAME,
+    vultr::NAME,
+];
 
 /// What opening a provider needs.
 pub struct Opening<'a> {
@@ -65,6 +76,8 @@ pub fn open(opening: Opening<'_>) -> Result<Box<dyn Provider>> {
         linode::NAME => Ok(Box::new(linode::Linode::new(&settings, &manners)?)),
         vultr::NAME => Ok(Box::new(vultr::Vultr::new(&settings, &manners)?)),
         gce::NAME => Ok(Box::new(gce::Gce::new(&settings, &manners)?)),
+        ec2::NAME => Ok(Box::new(ec2::Ec2::new(&settings, &manners)?)),
+        eucalyptus::NAME => Ok(Box::new(eucalyptus::open(&settings, &manners)?)),
         name => Err(Error::NoSuchProvider { name: name.to_owned() }),
     }
 }
@@ -201,7 +214,10 @@ mod tests {
             let section = ProviderConfig {
                 name: name.into(),
                 provider: name.into(),
+                username: Some("u".into()),
                 secret: Some(Secret::new("s")),
+                region: Some("r".into()),
+                endpoint: Some("http://127.0.0.1:9".into()),
                 ..ProviderConfig::default()
             };
             let settings = Settings { section: &section, ask: &|_| None };
