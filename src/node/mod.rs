@@ -4,14 +4,18 @@
 
 mod destination;
 mod error;
+mod exec;
 mod host_keys;
+mod login;
 mod program;
 mod protocol;
 mod session;
 
 pub use destination::{Destination, Proxy};
 pub use error::{Error, NodeError};
+pub use exec::{OnOutput, Output};
 pub use host_keys::{HostKeys, UnknownKey};
+pub use login::log_in;
 pub use program::Program;
 pub use protocol::{Conversation, Event, Payload, PayloadWriter};
 pub use session::Session;

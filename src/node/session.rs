@@ -22,6 +22,8 @@ const LOGIN_TIMEOUT_MS: u32 = 15_000;
 /// A connection that is logged in.
 pub struct Session {
     pub(super) ssh: ssh2::Session,
+    /// The connection under it, to wait for.
+    socket: OwnedFd,
     destination: Destination,
     /// The public key that opened the door, `type base64`, if it is known.
     key: Option<String>,
@@ -32,10 +34,20 @@ impl Session {
     /// Connects, checks the host key, and logs in with the agent's keys, then the key files.
     pub fn open(destination: &Destination, host_keys: &HostKeys) -> Result<Self, Error> {
         let mut ssh = ssh2::Session::new().map_err(|error| lost(destination, error))?;
-        match &destination.proxy {
-            None => ssh.set_tcp_stream(dial(destination)?),
-            Some(proxy) => ssh.set_tcp_stream(dial_through(proxy, destination)?),
-        }
+        let socket = match &destination.proxy {
+            None => {
+                let stream = dial(destination)?;
+                let copy = stream.try_clone().map_err(|error| lost(destination, error))?;
+                ssh.set_tcp_stream(stream);
+                OwnedFd::from(copy)
+            }
+            Some(proxy) => {
+                let stream = dial_through(proxy, destination)?;
+                let copy = stream.try_clone().map_err(|error| lost(destination, error))?;
+                ssh.set_tcp_stream(stream);
+                OwnedFd::from(copy)
+            }
+        };
         ssh.set_timeout(LOGIN_TIMEOUT_MS);
         prefer_fast_ciphers(&ssh, destination)?;
         ssh.method_pref(MethodType::HostKey, &host_keys.preferred_algorithms(destination))
@@ -50,7 +62,7 @@ impl Session {
         );
         host_keys.verify(&ssh, destination)?;
         // TCP, banner and algorithms, key exchange, the service request.
-        let mut session = Session { ssh, destination: destination.clone(), key: None, round_trips: 4 };
+        let mut session = Session { ssh, socket, destination: destination.clone(), key: None, round_trips: 4 };
         session.log_in()?;
         debug!(user = destination.user, key = session.key, "logged in to {}", destination.name);
         // From here on a long silence is work: building an environment, waiting for a lock.
@@ -74,6 +86,10 @@ impl Session {
     /// How often we waited for an answer so far.
     pub fn round_trips(&self) -> u32 {
         self.round_trips
+    }
+
+    pub(super) fn socket(&self) -> &OwnedFd {
+        &self.socket
     }
 
     pub(super) fn count_round_trip(&mut self) {
