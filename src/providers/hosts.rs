@@ -28,24 +28,27 @@ impl Hosts {
     }
 }
 
+/// Nothing: the machines are somebody else's.
+pub(super) const CAPABILITIES: Capabilities = Capabilities {
+    create: false,
+    destroy: false,
+    start: false,
+    stop: false,
+    reboot: false,
+    suspend: false,
+    host_keys: false,
+    user_data: false,
+    prices: false,
+    first_poll: Duration::from_secs(1),
+};
+
 impl Provider for Hosts {
     fn name(&self) -> &str {
         NAME
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            create: false,
-            destroy: false,
-            start: false,
-            stop: false,
-            reboot: false,
-            suspend: false,
-            host_keys: false,
-            user_data: false,
-            prices: false,
-            first_poll: Duration::from_secs(1),
-        }
+        CAPABILITIES
     }
 
     fn images(&self) -> Result<Vec<Image>> {

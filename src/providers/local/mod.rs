@@ -90,6 +90,9 @@ impl Local {
         };
         let (state, reason) = self.node_state(&record);
         let answer = serde_json::to_value(&record).unwrap_or_default();
+        // Its owner may have replaced the key since it was made.
+        let host_key = root_fs::host_key(&self.state.node(name).join("root")).unwrap_or(record.host_key);
+        let host_keys = if host_key.is_empty() { Vec::new() } else { vec![host_key] };
         Ok(Node {
             name: record.name.clone(),
             provider: NAME.into(),
@@ -104,7 +107,7 @@ impl Local {
                 address: Some(record.address.to_string()),
                 port: 22,
                 user: "root".into(),
-                host_keys: Some(record.host_key).into_iter().filter(|key| !key.is_empty()).collect(),
+                host_keys,
                 forwarded_port: Some(record.forwarded_port),
             },
             reason,
@@ -189,24 +192,26 @@ impl Default for Local {
     }
 }
 
+pub(super) const CAPABILITIES: Capabilities = Capabilities {
+    create: true,
+    destroy: true,
+    start: true,
+    stop: true,
+    reboot: true,
+    suspend: false,
+    host_keys: true,
+    user_data: false,
+    prices: false,
+    first_poll: Duration::from_millis(50),
+};
+
 impl Provider for Local {
     fn name(&self) -> &str {
         NAME
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            create: true,
-            destroy: true,
-            start: true,
-            stop: true,
-            reboot: true,
-            suspend: false,
-            host_keys: true,
-            user_data: false,
-            prices: false,
-            first_poll: Duration::from_millis(50),
-        }
+        CAPABILITIES
     }
 
     fn images(&self) -> Result<Vec<Image>> {

@@ -1,9 +1,11 @@
 //! A node's root file system: the image unpacked, and what makes it this node: name, keys, address.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
 use std::path::Path;
+
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 
 use super::error::LocalError;
 use super::network;
@@ -74,6 +76,27 @@ pub fn make_host_key(dir: &Path) -> Result<HostKeyPair, LocalError> {
     Ok(HostKeyPair { public, private })
 }
 
+/// The public ed25519 host key in `root`, `None` when there is none that can be read.
+///
+/// Whoever is root on the node decides what is in there: a link is followed only within `root`, and only a file is read.
+pub fn host_key(root: &Path) -> Option<String> {
+    let dir = File::open(root).ok()?;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let path = "etc/ssh/ssh_host_ed25519_key.pub";
+    let file = openat2(&dir, path, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS).ok()?;
+    let file = File::from(file);
+    if !file.metadata().ok()?.is_file() {
+        return None;
+    }
+    let mut text = String::new();
+    file.take(1024).read_to_string(&mut text).ok()?;
+    let mut words = text.split_ascii_whitespace();
+    match (words.next(), words.next()) {
+        (Some("ssh-ed25519"), Some(blob)) => Some(format!("ssh-ed25519 {blob}")),
+        _ => None,
+    }
+}
+
 fn network_file(record: &Record) -> String {
     format!(
         "# Written by cloudtool's local provider.\n[Match]\nName=host0\n\n[Network]\nAddress={}/24\nGateway={}\nLinkLocalAddressing=no\n",
@@ -109,5 +132,32 @@ fn link(target: &str, path: &Path) -> io::Result<()> {
     match symlink(target, path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         done => done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_key_is_read_within_the_root_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("root");
+        let file = root.join("etc/ssh/ssh_host_ed25519_key.pub");
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        assert_eq!(host_key(&root), None);
+        fs::write(&file, "ssh-ed25519 AAAA root@x\n").unwrap();
+        assert_eq!(host_key(&root).as_deref(), Some("ssh-ed25519 AAAA"));
+        fs::write(&file, "root:x:0:0\n").unwrap();
+        assert_eq!(host_key(&root), None);
+        // A link to this machine's own files leads to the node's, and there is nothing.
+        let outside = dir.path().join("outside.pub");
+        fs::write(&outside, "ssh-ed25519 OUTSIDE").unwrap();
+        fs::remove_file(&file).unwrap();
+        symlink(&outside, &file).unwrap();
+        assert_eq!(host_key(&root), None);
+        fs::remove_file(&file).unwrap();
+        tools::run(tools::program("mkfifo").arg(&file)).unwrap();
+        assert_eq!(host_key(&root), None);
     }
 }
