@@ -108,6 +108,11 @@ impl Failure {
         Failure { kind, message: message.into(), hint: None, details: Vec::new() }
     }
 
+    /// The end of a run whose failures have been told already: only the exit code is left to say.
+    pub fn told_already(kind: Kind) -> Self {
+        Failure::new(kind, "")
+    }
+
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self

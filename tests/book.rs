@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use cloudtool::providers::matrix;
 use mdbook_driver::MDBook;
 
 fn book() -> PathBuf {
@@ -64,6 +65,33 @@ fn the_chapter_on_commands_is_what_clap_says() {
     }
     let written = fs::read_to_string(&file).unwrap_or_default();
     assert!(written == now, "docs/book/src/commands.md is not up to date; run: UPDATE_BOOK=1 cargo test --test book");
+}
+
+#[test]
+fn the_table_of_providers_is_what_the_drivers_say() {
+    let file = book().join("src/providers.md");
+    let mut written = fs::read_to_string(&file).expect("the chapter");
+    let (begin, end) = ("<!-- drivers -->\n", "<!-- end of drivers -->\n");
+    let (before, rest) = written.split_once(begin).expect("its beginning is marked");
+    let (_, after) = rest.split_once(end).expect("its end is marked");
+    let now = format!("{before}{begin}{}{end}{after}", drivers_table());
+    if std::env::var_os("UPDATE_BOOK").is_some() {
+        fs::write(&file, &now).expect("the chapter is written");
+        written.clone_from(&now);
+    }
+    assert!(written == now, "docs/book/src/providers.md is not up to date; run: UPDATE_BOOK=1 cargo test --test book");
+}
+
+/// What `list-providers` prints, as a table of the book.
+fn drivers_table() -> String {
+    let titles: Vec<String> = matrix::COLUMNS.iter().map(|column| column.title.to_lowercase()).collect();
+    let mut table = format!("| `provider =` | {} |\n|---|{}\n", titles.join(" | "), "---|".repeat(titles.len()));
+    for (name, can) in matrix::rows() {
+        let cells: Vec<&str> =
+            matrix::COLUMNS.iter().map(|column| if (column.can)(&can) { "yes" } else { "–" }).collect();
+        table += &format!("| `{name}` | {} |\n", cells.join(" | "));
+    }
+    table
 }
 
 /// The commands with their help, as a chapter.

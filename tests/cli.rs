@@ -54,7 +54,8 @@ impl User {
 fn the_first_help_is_one_page() {
     let run = User::new().run(&["-h"]);
     assert_eq!(run.code, 0);
-    assert!(run.stdout.lines().count() < 50, "{}", run.stdout);
+    // With a line for each command.
+    assert!(run.stdout.lines().count() < 64, "{}", run.stdout);
     insta::assert_snapshot!(run.stdout.lines().next().unwrap(), @"App Engine for servers you own");
 }
 
@@ -304,4 +305,150 @@ fn the_shell_completes_and_remembers() {
     terminal.type_keys("\x1b[A\x1b[A\x1b[A\n", &["\"small\""]);
     terminal.type_keys("\x04", &[]);
     assert!(terminal.child.wait().unwrap().success());
+}
+
+/// What the local provider keeps of a node that does not run.
+fn stopped_node(user: &User, name: &str, last: u8) {
+    let record = serde_json::json!({"name": name, "image": "debian-12", "size": "small", "network": 0,
+        "address": format!("198.18.77.{last}"), "forwarded_port": 8080 + u16::from(last), "host_key": "ssh-ed25519 AAAA", "complete": true});
+    user.write(&format!("local/nodes/{name}/node.json"), &record.to_string());
+}
+
+/// A port of the loopback where nobody listens.
+fn dead_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port()
+}
+
+#[test]
+fn a_cloud_that_is_down_hides_no_other() {
+    let user = User::new();
+    stopped_node(&user, "demo", 2);
+    user.run(&["refresh"]);
+    let port = dead_port();
+    user.write(
+        "c.ini",
+        &format!(
+            "[provider:one]\nprovider = local\n[provider:two]\nprovider = digitalocean\nsecret = env:HOME\nendpoint = http://127.0.0.1:{port}\n\
+             [provider:three]\nprovider = digitalocean\nsecret = env:NOT_SET_ANYWHERE\n"
+        ),
+    );
+    let run = user.run(&["--config", "c.ini", "list-nodes"]);
+    // The kinds differ, so it is the clouds' fault in general.
+    assert_eq!(run.code, 10, "{}", run.stderr);
+    insta::assert_snapshot!(run.stdout, @r#"
+    NAME  PROVIDER  STATE    PUBLIC  PRIVATE      IMAGE      SIZE   LOCATION
+    demo  local     stopped  -       198.18.77.2  debian-12  small  this-machine
+    "#);
+    let stderr = run.stderr.replace(&port.to_string(), "PORT");
+    let errors: Vec<&str> = stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!(errors.len(), 2, "{stderr}");
+    assert!(
+        errors.iter().any(|error| error.starts_with("error: two: no answer from http://127.0.0.1:PORT")),
+        "{stderr}"
+    );
+    assert!(errors.iter().any(|error| error.contains("NOT_SET_ANYWHERE")), "{stderr}");
+    // The list is one JSON document all the same.
+    let run = user.run(&["--config", "c.ini", "--json", "list-nodes"]);
+    let list: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((run.code, list[0]["name"].as_str()), (10, Some("demo")));
+    // Asked alone, its failure is the run's own.
+    let run = user.run(&["--config", "c.ini", "--provider", "two", "list-nodes"]);
+    assert_eq!((run.code, run.stdout.as_str()), (10, ""), "{}", run.stderr);
+    // The inventory knows where demo is: the dead one is not even asked.
+    let run = user.run(&["--config", "c.ini", "suspend-node", "demo"]);
+    assert_eq!(run.code, 2, "{}", run.stderr);
+    insta::assert_snapshot!(run.stderr, @"error: demo: the provider local cannot suspend a node");
+    // Who is not found may be there.
+    let run = user.run(&["--config", "c.ini", "stop-node", "elsewhere"]);
+    assert_eq!(run.code, 2, "{}", run.stderr);
+    assert!(run.stderr.contains("elsewhere is not found, and three, two did not answer"), "{}", run.stderr);
+}
+
+#[test]
+fn several_nodes_have_a_line_each() {
+    let user = User::new();
+    stopped_node(&user, "web1", 2);
+    stopped_node(&user, "web2", 3);
+    let run = user.run(&["suspend-node", "web{1..3}"]);
+    assert_eq!(run.code, 2, "{}", run.stderr);
+    let mut lines: Vec<&str> = run.stderr.lines().collect();
+    lines.sort_unstable();
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    error: 3 of 3 nodes failed
+    error: no such node: web3
+    error: web1: the provider local cannot suspend a node
+    error: web2: the provider local cannot suspend a node
+    hint: cloudtool list-nodes shows the nodes; another provider is chosen with --provider
+    "#);
+    let run = user.run(&["--json", "resume-node", "web1", "web2"]);
+    let events: Vec<serde_json::Value> = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(events.len(), 3, "{}", run.stdout);
+    assert!(
+        events[..2].iter().all(|event| event["event"] == "failed" && event["verb"] == "resume-node"),
+        "{}",
+        run.stdout
+    );
+    assert_eq!(events[2]["event"], "error");
+    insta::assert_snapshot!(user.run(&["start-node", "web{1..}"]).stderr, @r#"error: "web{1..}": "" is no number: write {1..3}"#);
+    insta::assert_snapshot!(user.run(&["start-node", "web1", "web{1..2}"]).stderr, @"error: web1 is named twice");
+}
+
+#[test]
+fn the_inventory_is_brought_up_to_date() {
+    let user = User::new();
+    stopped_node(&user, "demo", 2);
+    assert_eq!(user.run(&["--json", "list-nodes", "--cached"]).stdout, "[]\n");
+    insta::assert_snapshot!(user.run(&["refresh"]).stdout, @r#"
+    known nodes: 1
+      new: demo
+    "#);
+    insta::assert_snapshot!(user.run(&["list-nodes", "--cached"]).stdout, @r#"
+    NAME  PROVIDER  STATE    PUBLIC  PRIVATE      IMAGE      SIZE   LOCATION
+    demo  local     stopped  -       198.18.77.2  debian-12  small  this-machine
+    "#);
+    assert_eq!(user.run(&["--json", "list-nodes", "--cached"]).stdout, user.run(&["--json", "list-nodes"]).stdout);
+    // Its host key is pinned: it can be logged in to by name.
+    let known = std::fs::read_to_string(user.home.path().join("data/known_hosts")).unwrap();
+    assert_eq!(known, "198.18.77.2 ssh-ed25519 AAAA\n");
+    std::fs::remove_dir_all(user.home.path().join("local/nodes/demo")).unwrap();
+    insta::assert_snapshot!(user.run(&["refresh"]).stdout, @r#"
+    known nodes: 0
+      gone: demo
+    "#);
+    assert_eq!(user.run(&["--json", "list-nodes", "--cached"]).stdout, "[]\n");
+    assert_eq!(std::fs::read_to_string(user.home.path().join("data/known_hosts")).unwrap(), "");
+}
+
+#[test]
+fn what_each_provider_can_do_is_a_table() {
+    let run = User::new().run(&["list-providers"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let rows: Vec<&str> = run.stdout.lines().collect();
+    assert!(rows[0].starts_with("PROVIDER"), "{}", run.stdout);
+    assert!(
+        rows.iter().any(|row| row.split_whitespace().collect::<Vec<_>>()[..3] == ["local", "yes", "yes"]),
+        "{}",
+        run.stdout
+    );
+    let run = User::new().run(&["--json", "list-providers"]);
+    let list: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(list[0]["can"]["suspend"], false);
+}
+
+#[test]
+fn a_node_is_not_ordered_by_a_slip() {
+    let user = User::new();
+    stopped_node(&user, "web1", 2);
+    for (args, expected) in [
+        (&["create-node", "Web_1"][..], "is not a node name"),
+        (&["create-node", "web{1..2}"], "there is a node web1 at local already"),
+        (&["create-node", "x", "--size", "ram>=1T"], "no size that matches"),
+        (&["create-node", "x", "--size", "*"], "small (1024 MB), medium (2048 MB)"),
+        (&["create-node", "x", "--size", "rum>=1"], "only ram, cpus, disk and price"),
+        (&["create-node", "x", "--image", "*"], "matches"),
+    ] {
+        let run = user.run(args);
+        assert!(run.code == 2 && run.stderr.contains(expected), "{args:?}: {} {}", run.code, run.stderr);
+    }
+    assert_eq!(std::fs::read_dir(user.home.path().join("local/nodes")).unwrap().count(), 1);
 }

@@ -1,33 +1,41 @@
 //! What commands share: the user's configuration, the inventory, providers, and how to get to a node.
 
-use std::cell::OnceCell;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Globals, NodeChoice};
+use super::unfinished::Unfinished;
+use super::{Globals, NodeChoice, first_login};
 use crate::config::{ProviderConfig, UserConfig, user};
 use crate::deploy::{Installed, Probe, Remote};
 use crate::error::{Failure, Kind};
 use crate::inventory::{Inventory, KnownHosts, NewEvent, NodeRecord};
 use crate::names::{AppName, Location};
-use crate::node::{Destination, Event, HostKeys, UnknownKey};
+use crate::node::{Destination, Event, HostKeys, Session, UnknownKey};
 use crate::providers::http::{Manners, Tokens, Trace};
 use crate::providers::{self, Opening, Provider, Settings, hosts, local};
 use crate::ui::{Steps, Ui};
+
+/// A configured cloud that cannot be asked, or did not answer, and why.
+#[derive(Debug)]
+pub(super) struct Down {
+    pub(super) cloud: String,
+    pub(super) failure: Failure,
+}
 
 /// Opened once a run, lazily: `--help` and `init` work with a broken configuration.
 pub(super) struct Context {
     pub(super) ui: Ui,
     globals: Globals,
-    config: OnceCell<UserConfig>,
-    trace: OnceCell<Arc<Trace>>,
+    config: OnceLock<UserConfig>,
+    trace: OnceLock<Arc<Trace>>,
+    pub(super) unfinished: Unfinished,
 }
 
 impl Context {
-    pub(super) fn new(ui: Ui, globals: Globals) -> Self {
-        Context { ui, globals, config: OnceCell::new(), trace: OnceCell::new() }
+    pub(super) fn new(ui: Ui, globals: Globals, unfinished: Unfinished) -> Self {
+        Context { ui, globals, config: OnceLock::new(), trace: OnceLock::new(), unfinished }
     }
 
     pub(super) fn globals(&self) -> &Globals {
@@ -99,24 +107,41 @@ impl Context {
         Ok((section, provider))
     }
 
-    /// Every provider that is configured.
-    pub(super) fn providers(&self) -> Result<Vec<Box<dyn Provider>>, Failure> {
-        if self.globals.provider.is_some() {
-            return Ok(vec![self.provider()?.1]);
+    /// The same for the work on one of several nodes: see [`Ui::for_one_of_several`].
+    pub(super) fn for_one_of_several(&self, node: &str) -> Self {
+        Context {
+            ui: self.ui.for_one_of_several(node),
+            globals: self.globals.clone(),
+            config: self.config.clone(),
+            trace: self.trace.clone(),
+            unfinished: self.unfinished.clone(),
         }
-        let mut sections: Vec<&ProviderConfig> = self.config()?.providers.values().collect();
+    }
+
+    /// Every provider that is configured, or the one that was asked for; and those that cannot be opened.
+    pub(super) fn clouds(&self) -> Result<(Vec<Arc<dyn Provider>>, Vec<Down>), Failure> {
+        if self.globals.provider.is_some() {
+            return Ok((vec![self.provider()?.1.into()], Vec::new()));
+        }
+        let mut sections: Vec<ProviderConfig> = self.config()?.providers.values().cloned().collect();
         // This machine has its nodes once, whatever its sections are called.
-        sections.sort_by_key(|section| &section.provider);
+        sections.sort_by(|a, b| a.provider.cmp(&b.provider));
         sections.dedup_by(|a, b| a.provider == b.provider && [local::NAME, hosts::NAME].contains(&a.provider.as_str()));
-        let mut providers = sections.iter().map(|section| self.driver(section)).collect::<Result<Vec<_>, _>>()?;
         if !sections.iter().any(|section| section.provider == hosts::NAME) {
-            providers.push(self.driver(&ProviderConfig {
+            sections.push(ProviderConfig {
                 name: hosts::NAME.to_owned(),
                 provider: hosts::NAME.to_owned(),
                 ..ProviderConfig::default()
-            })?);
+            });
         }
-        Ok(providers)
+        let (mut clouds, mut down) = (Vec::new(), Vec::new());
+        for section in sections {
+            match self.driver(&section) {
+                Ok(provider) => clouds.push(provider.into()),
+                Err(failure) => down.push(Down { cloud: section.name, failure }),
+            }
+        }
+        Ok((clouds, down))
     }
 
     fn driver(&self, section: &ProviderConfig) -> Result<Box<dyn Provider>, Failure> {
@@ -223,15 +248,22 @@ impl Context {
         work(&HostKeys { own, ask: ui.is_interactive().then_some(&ask) })
     }
 
-    pub(super) fn connect(&self, node: &NodeRecord) -> Result<Remote, Failure> {
+    /// Logs in to a node.
+    pub(super) fn session(&self, node: &NodeRecord) -> Result<Session, Failure> {
         let destination = self.destination(node);
-        self.with_host_keys(|keys| Ok(Remote::open(&destination, keys, &self.by())?))
+        if !node.met {
+            return first_login::log_in(self, node, &destination);
+        }
+        self.with_host_keys(|keys| Ok(Session::open(&destination, keys)?))
+    }
+
+    pub(super) fn connect(&self, node: &NodeRecord) -> Result<Remote, Failure> {
+        Ok(Remote::open(self.session(node)?, &self.by())?)
     }
 
     /// Connects to a server that may not have the node program yet.
     pub(super) fn connect_installing(&self, node: &NodeRecord) -> Result<(Remote, Installed), Failure> {
-        let destination = self.destination(node);
-        self.with_host_keys(|keys| Ok(Remote::install(&destination, keys, &self.by())?))
+        Ok(Remote::install(self.session(node)?, &self.by())?)
     }
 
     /// Sends a request, shows its steps, and returns its result.
@@ -291,7 +323,7 @@ impl Context {
 
     fn know(&self, inventory: &Inventory, node: &NodeRecord) -> Result<(), Failure> {
         if inventory.get_node(&node.provider, &node.id)?.is_none() {
-            inventory.upsert_node(node)?;
+            inventory.upsert_node(&NodeRecord { met: true, ..node.clone() })?;
         }
         Ok(())
     }

@@ -1,107 +1,292 @@
-use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::context::Context;
-use super::setup_node;
+use super::several::{self, Failures};
+use super::unfinished::Made;
+use super::{host_key, login_keys, ranges, setup_node, sshd};
 use crate::config::ProviderConfig;
 use crate::error::{Failure, Kind};
-use crate::inventory::{Inventory, KnownHosts, NodeRecord};
+use crate::inventory::{KnownHosts, NodeRecord};
 use crate::names::NodeName;
-use crate::providers::{CreateRequest, Node, Progress, Provider, Wait, select_or_default, wait_until_running};
+use crate::providers::{
+    CreateRequest, Node, NodeState, Progress, Provider, Size, Wait, select, select_image, select_size,
+    wait_until_running,
+};
 use crate::ui::Ui;
 
-/// Create a node
+/// How long a node that has just been made may refuse the key: some clouds' agents put it there after sshd has begun to answer.
+const KEY_ARRIVES: Duration = Duration::from_secs(30);
+
+/// Create nodes
 ///
-/// The node's host key is pinned before the first connection. The first node becomes the default one.
+/// Several are created at the same time. A node's host key is made beforehand where the cloud takes it there, pinned before the first
+/// connection, and replaced on the node right after the first login. The first node becomes the default one.
+///
+/// If something fails after a node was ordered, or on Ctrl-C, the node is named with its price, and whether it is to be destroyed is asked,
+/// or decided by --destroy-on-failure.
 #[derive(Debug, Args)]
 pub(super) struct CreateNode {
-    /// What the node is called: a host name
-    name: NodeName,
+    /// What the nodes are called: host names; `web{1..3}` is web1 web2 web3
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
     /// The image: an id, a name, or a glob that matches exactly one
     #[arg(long, value_name = "GLOB", env = "CLOUDTOOL_IMAGE")]
     image: Option<String>,
-    /// The size: an id, a name, or a glob that matches exactly one
-    #[arg(long, value_name = "GLOB", env = "CLOUDTOOL_SIZE")]
+    /// The size: an id, a name, a glob that matches exactly one, or what it must have: `ram>=2G,cpus>=2,disk>=40G,price<10,cheapest`
+    #[arg(long, value_name = "GLOB|WISHES", env = "CLOUDTOOL_SIZE")]
     size: Option<String>,
     /// The place: an id, a name, or a glob that matches exactly one
     #[arg(long, value_name = "GLOB", env = "CLOUDTOOL_LOCATION")]
     location: Option<String>,
-    /// Set the node up as soon as it answers (implies --wait)
+    /// Set the nodes up as soon as they answer (implies --wait)
     #[arg(long)]
     setup_node: bool,
-    /// Return only when the node runs and its sshd answers
+    /// Return only when the nodes run and their sshds answer
     #[arg(long)]
     wait: bool,
     /// How many seconds to wait at most
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     timeout: u64,
-    /// If there is a node of that name already, it is not an error; --setup-node then sets that one up
+    /// A node that was made and then failed is destroyed without a question, also on Ctrl-C
+    #[arg(long, env = "CLOUDTOOL_DESTROY_ON_FAILURE", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    destroy_on_failure: bool,
+    /// If there is a node of a name already, it is not an error; --setup-node then sets that one up
     #[arg(long)]
     if_not_exists: bool,
 }
 
 pub(super) fn run(context: &Context, args: CreateNode) -> Result<(), Failure> {
-    let (section, provider) = context.provider()?;
-    let record = match existing(context, provider.as_ref(), &args)? {
-        Some(record) => record,
-        None => create(context, &section, provider.as_ref(), &args)?,
-    };
-    if args.wait || args.setup_node {
-        wait_for_sshd(&record, Duration::from_secs(args.timeout))?;
-    }
-    if args.setup_node {
-        setup_node::set_up(context, &record)?;
+    context.unfinished.destroy_on_failure(args.destroy_on_failure);
+    let names = ranges::expand_all(&args.names)?;
+    let names: Vec<NodeName> = names.iter().map(|name| name.parse()).collect::<Result<_, _>>()?;
+    let (section, cloud) = context.provider()?;
+    let cloud: Arc<dyn Provider> = cloud.into();
+    let places: Vec<Place> = existing(cloud.as_ref(), &names, args.if_not_exists)?;
+    let order = if places.iter().all(|place| place.node.is_some()) {
+        None
     } else {
-        context.ui.say(format!("Next: cloudtool setup-node {}", record.name));
+        Some(Order::new(&section, cloud.as_ref(), &args)?)
+    };
+    let job = Job { cloud, order, args };
+    let all = places.len();
+    let mut failures = Failures::default();
+    let mut failed = Vec::new();
+    let limit = if all == 1 { NonZeroUsize::MIN } else { several::LIMIT };
+    let work = |place: &Place| {
+        if all == 1 {
+            job.make(context, place)
+        } else {
+            job.make(&context.for_one_of_several(place.name.as_str()), place)
+        }
+    };
+    several::each(&places, limit, work, |place, outcome| {
+        if let Err(failure) = outcome {
+            failed.push((&place.name, failure));
+        }
+    });
+    // Asked one after the other, and when nothing else moves on the terminal any more.
+    for (name, (failure, made)) in failed {
+        let failure = match made {
+            Some(made) => made.failure(&context.ui, failure, job.args.destroy_on_failure),
+            None => failure,
+        };
+        context.unfinished.over(name.as_str());
+        failures.add(&context.ui, all, failure);
     }
-    Ok(())
+    failures.outcome(all)
 }
 
-/// The node of that name, if there is one and that is fine.
-fn existing(context: &Context, provider: &dyn Provider, args: &CreateNode) -> Result<Option<NodeRecord>, Failure> {
-    let Some(node) = provider.find(args.name.as_str())? else { return Ok(None) };
-    if !args.if_not_exists {
-        return Err(Failure::new(Kind::Usage, format!("there is a node {} at {} already", node.name, provider.name()))
-            .hint("choose another name, say --if-not-exists, or destroy it: cloudtool destroy-node"));
-    }
-    tell(&context.ui, &node);
-    context.ui.line(format!("{} exists ({})", node.name, node.state));
-    let known = context.inventory()?.get_node(provider.name(), &node.id)?;
-    let record = record_of(&node, known.and_then(|known| known.identity));
-    remember(context, &node, &record)?;
-    Ok(Some(record))
+/// A name, and the node that has it already.
+struct Place {
+    name: NodeName,
+    node: Option<Node>,
 }
 
-fn create(
-    context: &Context,
-    section: &ProviderConfig,
-    provider: &dyn Provider,
-    args: &CreateNode,
-) -> Result<NodeRecord, Failure> {
-    let request = wish(section, provider, args)?;
-    let identity = request.1;
-    let request = request.0;
-    let told = Told(&context.ui);
-    let start = Instant::now();
-    let node = provider.create(&request, &told)?;
-    let created = || -> Result<NodeRecord, Failure> {
-        let wait = Wait::on(provider, Duration::from_secs(args.timeout));
-        let node = wait_until_running(provider, &node.id, wait, &told)?;
-        let record = record_of(&node, identity.clone());
-        remember(context, &node, &record)?;
+/// Which of the names are taken. Asks the cloud once.
+fn existing(cloud: &dyn Provider, names: &[NodeName], is_fine: bool) -> Result<Vec<Place>, Failure> {
+    let mut nodes: Vec<Node> = cloud.nodes()?;
+    nodes.retain(|node| node.state != NodeState::Terminated);
+    names
+        .iter()
+        .map(|name| {
+            let mut of_name = nodes.iter().filter(|node| node.name == name.as_str());
+            let node = of_name.next().cloned();
+            if node.is_some() && (!is_fine || of_name.next().is_some()) {
+                return Err(Failure::new(Kind::Usage, format!("there is a node {name} at {} already", cloud.name()))
+                    .hint("choose another name, say --if-not-exists, or destroy it: cloudtool destroy-node"));
+            }
+            Ok(Place { name: name.clone(), node })
+        })
+        .collect()
+}
+
+/// What all nodes of a run have in common.
+struct Order {
+    image: String,
+    size: Size,
+    location: Option<String>,
+    authorized_keys: Vec<String>,
+    /// The private key that will open the nodes where it is not one of the user's own.
+    identity: Option<PathBuf>,
+}
+
+impl Order {
+    fn new(section: &ProviderConfig, cloud: &dyn Provider, args: &CreateNode) -> Result<Self, Failure> {
+        if !cloud.capabilities().create {
+            return Err(Failure::new(Kind::Usage, format!("the provider {} cannot make nodes", cloud.name()))
+                .hint("set up a server you have with: cloudtool setup-node HOST"));
+        }
+        let name = cloud.name();
+        let image = args.image.as_deref().or(section.image.as_deref());
+        let size = args.size.as_deref().or(section.size.as_deref());
+        let location = args.location.as_deref().or(section.location.as_deref());
+        let (authorized_keys, identity) = login_keys::find(section)?;
+        Ok(Order {
+            image: select_image(name, image, &cloud.images()?)?.id.clone(),
+            size: select_size(name, size, &cloud.sizes()?)?.clone(),
+            location: match location {
+                Some(wanted) => Some(select(name, wanted, &cloud.regions()?)?.id.clone()),
+                None => None,
+            },
+            authorized_keys,
+            identity,
+        })
+    }
+}
+
+/// A run of `create-node`.
+struct Job {
+    cloud: Arc<dyn Provider>,
+    /// `None` when all nodes are there already.
+    order: Option<Order>,
+    args: CreateNode,
+}
+
+impl Job {
+    /// One node from its order to its set-up. The error has the node, if one was made.
+    fn make(&self, context: &Context, place: &Place) -> Result<(), (Failure, Option<Made>)> {
+        let start = Instant::now();
+        let (record, made) = match (&place.node, &self.order) {
+            (Some(node), _) => (exists(context, node).map_err(|failure| (failure, None))?, None),
+            (None, Some(order)) => {
+                let (made, known_key) = self.order(context, order, &place.name).map_err(|failure| (failure, None))?;
+                let created = self.created(context, order, &made.node, known_key, start);
+                context.unfinished.checkpoint();
+                let result = if created.is_ok() { "done" } else { "failed" };
+                context.record("create-node", Some(&made.node.name), None, result, Some(&made.node.id));
+                match created {
+                    Ok(record) => (record, Some(made)),
+                    Err(failure) => return Err((failure, Some(made))),
+                }
+            }
+            // There is an order when any node is missing.
+            (None, None) => return Ok(()),
+        };
+        let finished = self.finish(context, &record, start, made.is_some());
+        context.unfinished.checkpoint();
+        if finished.is_ok() {
+            context.unfinished.over(&record.name);
+        }
+        finished.map_err(|failure| (failure, made))
+    }
+
+    /// Orders one node, with a host key of its own where it can have one.
+    fn order(&self, context: &Context, order: &Order, name: &NodeName) -> Result<(Made, Option<String>), Failure> {
+        let host_key = if self.cloud.capabilities().host_keys { Some(host_key::make()?) } else { None };
+        let known_key = host_key.as_ref().map(|pair| pair.public.clone());
+        let request = CreateRequest {
+            name: name.clone(),
+            image: order.image.clone(),
+            size: order.size.id.clone(),
+            location: order.location.clone(),
+            authorized_keys: order.authorized_keys.clone(),
+            host_key,
+            user_data: None,
+        };
+        context.unfinished.ordering(name.as_str());
+        match self.cloud.create(&request, &Told(&context.ui)) {
+            Ok(node) => {
+                let made = Made { cloud: self.cloud.clone(), node, price: order.size.price.clone() };
+                context.unfinished.made(made.clone());
+                Ok((made, known_key))
+            }
+            Err(error) => {
+                context.unfinished.over(name.as_str());
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Waits until an ordered node runs and has an address, and writes it down: first as soon as it is there, then with that.
+    fn created(
+        &self,
+        context: &Context,
+        order: &Order,
+        node: &Node,
+        known_key: Option<String>,
+        start: Instant,
+    ) -> Result<NodeRecord, Failure> {
+        let describe = |node: &Node| {
+            let record = NodeRecord { identity: order.identity.clone(), ..NodeRecord::of(node, None) };
+            let Some(key) = known_key.clone() else { return record };
+            let told = &node.access.host_keys;
+            NodeRecord {
+                key_made_here: told.is_empty() || told.contains(&key),
+                host_keys: if told.is_empty() { vec![key] } else { told.clone() },
+                ..record
+            }
+        };
+        remember(context, &describe(node))?;
+        let wait = Wait::on(self.cloud.as_ref(), self.time_left(start));
+        let node = wait_until_running(self.cloud.as_ref(), &node.id, wait, &Told(&context.ui))?;
+        context.unfinished.checkpoint();
+        let record = describe(&node);
+        remember(context, &record)?;
         tell(&context.ui, &node);
         context.ui.line(format!("{} is created ({:.1} s)", node.name, start.elapsed().as_secs_f64()));
         Ok(record)
-    };
-    let outcome = created().map_err(|failure| failure_with_node(failure, &node));
-    let result = if outcome.is_ok() { "done" } else { "failed" };
-    context.record("create-node", Some(&node.name), None, result, Some(&node.id));
-    outcome
+    }
+
+    /// What comes after a node is there, as far as it was asked for.
+    fn finish(&self, context: &Context, record: &NodeRecord, start: Instant, is_new: bool) -> Result<(), Failure> {
+        if self.args.wait || self.args.setup_node {
+            sshd::wait_for(record, self.time_left(start))?;
+        }
+        if !self.args.setup_node {
+            context.ui.say(format!("Next: cloudtool setup-node {}", record.name));
+            return Ok(());
+        }
+        let answering = Instant::now();
+        loop {
+            context.unfinished.checkpoint();
+            match setup_node::set_up(context, record) {
+                Err(failure) if is_new && failure.kind == Kind::Authentication && answering.elapsed() < KEY_ARRIVES => {
+                    std::thread::sleep(Duration::from_secs(5));
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn time_left(&self, start: Instant) -> Duration {
+        Duration::from_secs(self.args.timeout).saturating_sub(start.elapsed())
+    }
+}
+
+/// A node of that name is there, and that is fine.
+fn exists(context: &Context, node: &Node) -> Result<NodeRecord, Failure> {
+    tell(&context.ui, node);
+    context.ui.line(format!("{} exists ({})", node.name, node.state));
+    let known = context.inventory()?.get_node(&node.provider, &node.id)?;
+    let record = NodeRecord::of(node, known);
+    remember(context, &record)?;
+    Ok(record)
 }
 
 /// Says where a node is.
@@ -118,120 +303,12 @@ fn tell(ui: &Ui, node: &Node) {
     }
 }
 
-/// A node that exists and may cost money must not be forgotten in an error.
-fn failure_with_node(failure: Failure, node: &Node) -> Failure {
-    let hint = format!(
-        "the node {} (id {}) was made and is still there; take it away with: cloudtool destroy-node {}",
-        node.name, node.id, node.name
-    );
-    Failure { hint: Some(hint), ..failure }
-}
-
-/// What to ask the provider for, and the private key that will open the node where it is not one of the user's own.
-fn wish(
-    section: &ProviderConfig,
-    provider: &dyn Provider,
-    args: &CreateNode,
-) -> Result<(CreateRequest, Option<PathBuf>), Failure> {
-    if !provider.capabilities().create {
-        return Err(Failure::new(Kind::Usage, format!("the provider {} cannot make nodes", provider.name()))
-            .hint("set up a server you have with: cloudtool setup-node HOST"));
-    }
-    let images = provider.images()?;
-    let image = args.image.as_deref().or(section.image.as_deref());
-    let sizes = provider.sizes()?;
-    let size = args.size.as_deref().or(section.size.as_deref());
-    let location = match args.location.as_deref().or(section.location.as_deref()) {
-        Some(wanted) => Some(select_or_default(provider.name(), Some(wanted), &provider.regions()?)?.id.clone()),
-        None => None,
-    };
-    let (authorized_keys, identity) = login_keys(section)?;
-    let request = CreateRequest {
-        name: args.name.clone(),
-        image: select_or_default(provider.name(), image, &images)?.id.clone(),
-        size: select_or_default(provider.name(), size, &sizes)?.id.clone(),
-        location,
-        authorized_keys,
-        host_key: None,
-        user_data: None,
-    };
-    Ok((request, identity))
-}
-
-/// The public keys that may log in: those of the configuration, else the user's own, else a pair made for cloudtool.
-fn login_keys(section: &ProviderConfig) -> Result<(Vec<String>, Option<PathBuf>), Failure> {
-    if let Some(configured) = &section.root_authorized_keys {
-        let text = if configured.trim_start().starts_with("ssh-") || configured.trim_start().starts_with("ecdsa-") {
-            configured.clone()
-        } else {
-            read(Path::new(configured.trim()))?
-        };
-        return Ok((key_lines(&text), None));
-    }
-    let own = dirs::home_dir().map(|home| home.join(".ssh"));
-    let mut keys = Vec::new();
-    for name in ["id_ed25519.pub", "id_ecdsa.pub", "id_rsa.pub"] {
-        if let Some(file) = own.as_ref().map(|dir| dir.join(name)).filter(|file| file.is_file()) {
-            keys.extend(key_lines(&read(&file)?));
-        }
-    }
-    if !keys.is_empty() {
-        return Ok((keys, None));
-    }
-    let private = Inventory::default_dir()?.join("id_ed25519");
-    let public = private.with_extension("pub");
-    if !private.is_file() {
-        make_key(&private)?;
-    }
-    Ok((key_lines(&read(&public)?), Some(private)))
-}
-
-fn make_key(private: &Path) -> Result<(), Failure> {
-    let fail = |reason: String| {
-        Failure::new(Kind::Failed, format!("no key pair could be made at {}: {reason}", private.display()))
-    };
-    if let Some(dir) = private.parent() {
-        std::fs::create_dir_all(dir).map_err(|error| fail(error.to_string()))?;
-    }
-    let output = Command::new("ssh-keygen")
-        .args(["-q", "-t", "ed25519", "-N", "", "-C", "cloudtool", "-f"])
-        .arg(private)
-        .output()
-        .map_err(|error| {
-            fail(format!("ssh-keygen: {error}")).hint("install openssh-client, or make a key of your own: ssh-keygen")
-        })?;
-    if output.status.success() { Ok(()) } else { Err(fail(String::from_utf8_lossy(&output.stderr).trim().to_owned())) }
-}
-
-fn read(file: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(file)
-        .map_err(|error| Failure::new(Kind::Usage, format!("{} cannot be read: {error}", file.display())))
-}
-
-fn key_lines(text: &str) -> Vec<String> {
-    text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect()
-}
-
-fn record_of(node: &Node, identity: Option<PathBuf>) -> NodeRecord {
-    NodeRecord {
-        provider: node.provider.clone(),
-        id: node.id.clone(),
-        name: node.name.clone(),
-        address: node.access.address.clone(),
-        port: node.access.port,
-        user: Some(node.access.user.clone()),
-        identity,
-        host_keys: node.access.host_keys.clone(),
-        answer: json!({"api": node.answer, "forwarded_port": node.access.forwarded_port}),
-    }
-}
-
-/// Pins the host keys the provider vouches for, and writes the node down.
-fn remember(context: &Context, node: &Node, record: &NodeRecord) -> Result<(), Failure> {
-    if let Some(address) = &node.access.address
-        && !node.access.host_keys.is_empty()
+/// Pins the host keys that are known for sure, and writes the node down.
+fn remember(context: &Context, record: &NodeRecord) -> Result<(), Failure> {
+    if let Some(address) = &record.address
+        && !record.host_keys.is_empty()
     {
-        KnownHosts::open()?.pin(address, node.access.port, &node.access.host_keys)?;
+        KnownHosts::open()?.pin(address, record.port, &record.host_keys)?;
     }
     let inventory = context.inventory()?;
     inventory.upsert_node(record)?;
@@ -239,46 +316,6 @@ fn remember(context: &Context, node: &Node, record: &NodeRecord) -> Result<(), F
         inventory.set_default_node(Some(&record.name))?;
     }
     Ok(())
-}
-
-/// Waits until something that speaks SSH answers.
-fn wait_for_sshd(record: &NodeRecord, timeout: Duration) -> Result<(), Failure> {
-    let address = (record.address.clone().unwrap_or_else(|| record.name.clone()), record.port);
-    let start = Instant::now();
-    loop {
-        match ssh_answers((address.0.as_str(), address.1)) {
-            Ok(()) => return Ok(()),
-            Err(reason) if start.elapsed() > timeout => {
-                return Err(Failure::new(
-                    Kind::Unreachable,
-                    format!("{} did not answer within {} s: {reason}", record.name, timeout.as_secs()),
-                )
-                .hint(format!("it may still come: cloudtool setup-node {}", record.name)));
-            }
-            Err(_) => std::thread::sleep(Duration::from_millis(200)),
-        }
-    }
-}
-
-fn ssh_answers(address: (&str, u16)) -> std::io::Result<()> {
-    use std::io::Read;
-    use std::net::ToSocketAddrs;
-    let mut last = std::io::Error::other("the name has no address");
-    for address in address.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, Duration::from_secs(2)) {
-            Ok(mut stream) => {
-                stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-                let mut banner = [0; 4];
-                stream.read_exact(&mut banner)?;
-                if &banner == b"SSH-" {
-                    return Ok(());
-                }
-                last = std::io::Error::other("no sshd answers there");
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
 }
 
 /// Says what a provider is doing.

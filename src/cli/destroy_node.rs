@@ -1,17 +1,20 @@
 use clap::Args;
+use serde_json::json;
 
+use super::clouds::{self, Found};
 use super::context::Context;
 use super::create_node::Told;
-use crate::error::{Failure, Kind};
-use crate::inventory::KnownHosts;
-use crate::providers::Node;
+use super::ranges;
+use super::several::{self, Failures};
+use super::unfinished::forget;
+use crate::error::Failure;
 
 /// Destroy nodes with everything on them
 ///
 /// Asks to type each name. A host that was set up by its address is only forgotten.
 #[derive(Debug, Args)]
 pub(super) struct DestroyNode {
-    /// The nodes' names
+    /// The nodes' names or ids; `web{1..3}` is web1 web2 web3
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
     /// A node that is not there is not an error
@@ -20,45 +23,49 @@ pub(super) struct DestroyNode {
 }
 
 pub(super) fn run(context: &Context, args: DestroyNode) -> Result<(), Failure> {
-    let mut missing = Vec::new();
-    for name in &args.names {
-        if !destroy(context, name)? {
-            missing.push(name.clone());
+    let names = ranges::expand_all(&args.names)?;
+    let found = clouds::find(context, &names)?;
+    let mut failures = Failures::default();
+    let mut nodes = Vec::new();
+    for (name, found) in names.iter().zip(found) {
+        match found {
+            Ok(Some(found)) => nodes.push(found),
+            Ok(None) if args.if_exists => {}
+            Ok(None) => failures.add(&context.ui, names.len(), clouds::no_such_node(name)),
+            Err(failure) => failures.add(&context.ui, names.len(), failure),
         }
     }
-    if missing.is_empty() || args.if_exists {
-        return Ok(());
-    }
-    Err(Failure::new(Kind::Usage, format!("no such node: {}", missing.join(", ")))
-        .hint("cloudtool list-nodes shows the nodes; another provider is chosen with --provider"))
-}
-
-/// False when nobody knows the node.
-fn destroy(context: &Context, name: &str) -> Result<bool, Failure> {
-    for provider in context.providers()? {
-        let Some(node) = provider.find(name)? else { continue };
-        if provider.capabilities().destroy {
-            context.ui.confirm_by_name(
-                &format!("{name} at {} is destroyed with all its apps and data.", provider.name()),
-                name,
-            )?;
-            provider.destroy(&node.id, &Told(&context.ui))?;
-            context.ui.say(format!("{name} is destroyed"));
+    for Found { cloud, node } in &nodes {
+        let what = if cloud.capabilities().destroy {
+            format!("{} at {} is destroyed with all its apps and data.", node.name, cloud.name())
         } else {
-            context.ui.confirm_by_name(&format!("{name} is forgotten; the server itself stays as it is."), name)?;
-            context.ui.say(format!("{name} is forgotten"));
+            format!("{} is forgotten; the server itself stays as it is.", node.name)
+        };
+        context.ui.confirm_by_name(&what, &node.name)?;
+    }
+    let destroy = |Found { cloud, node }: &Found| {
+        if !cloud.capabilities().destroy {
+            return Ok("forgotten");
         }
-        forget(context, &node)?;
-        context.record("destroy-node", Some(name), None, "done", Some(&node.id));
-        return Ok(true);
-    }
-    Ok(false)
-}
-
-fn forget(context: &Context, node: &Node) -> Result<(), Failure> {
-    if let Some(address) = &node.access.address {
-        KnownHosts::open()?.forget(address, node.access.port)?;
-    }
-    context.inventory()?.remove_node(&node.provider, &node.id)?;
-    Ok(())
+        let ui = if nodes.len() > 1 { context.ui.for_one_of_several(&node.name) } else { context.ui.clone() };
+        cloud.destroy(&node.id, &Told(&ui)).map(|()| "destroyed")
+    };
+    let mut lost = Ok(());
+    several::each(&nodes, several::LIMIT, destroy, |Found { cloud, node }, answer| match answer {
+        Ok(what) => {
+            context.record("destroy-node", Some(&node.name), None, "done", Some(&node.id));
+            context.ui.event(&json!({"event": what, "node": node.name, "provider": cloud.name(), "id": node.id}));
+            context.ui.say(format!("{} is {what}", node.name));
+            let forgotten = context.inventory().and_then(|mut inventory| forget(&mut inventory, node));
+            if let Err(failure) = forgotten {
+                lost = Err(failure);
+            }
+        }
+        Err(error) => {
+            let failure = Failure::from(error);
+            context.record("destroy-node", Some(&node.name), None, "failed", Some(&failure.message));
+            failures.add(&context.ui, names.len(), failure);
+        }
+    });
+    failures.outcome(names.len()).and(lost)
 }

@@ -2,24 +2,39 @@
 
 mod activate;
 mod clean_node;
+mod clouds;
 mod context;
 mod create_node;
 mod deactivate;
 mod default_node;
 mod destroy_node;
+mod exec;
+mod first_login;
 mod forget_host_key;
+mod host_key;
 mod init;
+mod label_node;
 mod list_images;
 mod list_locations;
 mod list_nodes;
+mod list_providers;
 mod list_sizes;
+mod login_keys;
 mod logs;
 mod query;
+mod ranges;
+mod refresh;
 mod releases;
+mod remote_line;
 mod remove;
 mod rollback;
 mod setup_node;
+mod several;
 mod shell;
+mod ssh;
+mod sshd;
+mod switch_nodes;
+mod unfinished;
 mod update;
 mod validate;
 
@@ -33,6 +48,8 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, 
 use crate::error::{Failure, Kind};
 use crate::ui::{Colour, Ui};
 use context::Context;
+use switch_nodes::{Switch, SwitchNodes};
+use unfinished::Unfinished;
 
 /// App Engine for servers you own.
 ///
@@ -72,10 +89,10 @@ pub(crate) struct Globals {
     #[arg(long, global = true, value_name = "FILE", env = "CLOUDTOOL_CONFIG")]
     config: Option<PathBuf>,
     /// Append every request to a cloud's API and its answer to FILE, without secrets
-    #[arg(long, global = true, value_name = "FILE", env = "CLOUDTOOL_TRACE_HTTP")]
+    #[arg(long, global = true, value_name = "FILE", env = "CLOUDTOOL_TRACE_HTTP", hide_short_help = true)]
     trace_http: Option<PathBuf>,
     /// How long a cloud's API may take for one answer
-    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60, env = "CLOUDTOOL_API_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60, env = "CLOUDTOOL_API_TIMEOUT", hide_short_help = true, value_parser = clap::value_parser!(u64).range(1..=3600))]
     api_timeout: u64,
 }
 
@@ -103,19 +120,34 @@ enum Command {
     Deactivate(deactivate::Deactivate),
     DefaultNode(default_node::DefaultNode),
     DestroyNode(destroy_node::DestroyNode),
+    Exec(exec::Exec),
     ForgetHostKey(forget_host_key::ForgetHostKey),
     Init(init::Init),
+    LabelNode(label_node::LabelNode),
     ListImages(list_images::ListImages),
     ListLocations(list_locations::ListLocations),
     ListNodes(list_nodes::ListNodes),
+    ListProviders(list_providers::ListProviders),
     ListSizes(list_sizes::ListSizes),
     Logs(logs::Logs),
     Query(query::Query),
+    /// Reboot nodes
+    RebootNode(SwitchNodes),
+    Refresh(refresh::Refresh),
     Releases(releases::Releases),
     Remove(remove::Remove),
+    /// Let suspended nodes go on
+    ResumeNode(SwitchNodes),
     Rollback(rollback::Rollback),
     SetupNode(setup_node::SetupNode),
     Shell(shell::Shell),
+    Ssh(ssh::Ssh),
+    /// Switch stopped nodes on
+    StartNode(SwitchNodes),
+    /// Shut nodes down; their disks stay, and at most clouds their price
+    StopNode(SwitchNodes),
+    /// Suspend nodes: they stand still as they are, until resume-node
+    SuspendNode(SwitchNodes),
     Update(update::Update),
     Validate(validate::Validate),
 }
@@ -156,11 +188,14 @@ pub fn main() -> ExitCode {
     }
     // Following a log has no other end.
     let ends_by_hand = matches!(&cli.command, Command::Logs(logs) if logs.follow);
+    let unfinished = Unfinished::default();
     // A shell outlives what its lines are interrupted in.
     if !matches!(&cli.command, Command::Shell(_)) {
-        end_on_signals(&ui, ends_by_hand);
+        end_on_signals(&ui, ends_by_hand, &unfinished);
     }
-    match run(cli, &ui) {
+    let outcome = run(cli, &ui, &unfinished);
+    unfinished.checkpoint();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             ui.failure(&failure);
@@ -174,8 +209,8 @@ pub fn definition() -> clap::Command {
     Cli::command()
 }
 
-fn run(cli: Cli, ui: &Ui) -> Result<(), Failure> {
-    let context = Context::new(ui.clone(), cli.globals);
+fn run(cli: Cli, ui: &Ui, unfinished: &Unfinished) -> Result<(), Failure> {
+    let context = Context::new(ui.clone(), cli.globals, unfinished.clone());
     match cli.command {
         Command::Activate(args) => activate::run(&context, args),
         Command::CleanNode(args) => clean_node::run(&context, args),
@@ -183,36 +218,55 @@ fn run(cli: Cli, ui: &Ui) -> Result<(), Failure> {
         Command::Deactivate(args) => deactivate::run(&context, args),
         Command::DefaultNode(args) => default_node::run(&context, args),
         Command::DestroyNode(args) => destroy_node::run(&context, args),
+        Command::Exec(args) => exec::run(&context, args),
         Command::ForgetHostKey(args) => forget_host_key::run(&context, args),
         Command::Init(args) => init::run(&context, args),
+        Command::LabelNode(args) => label_node::run(&context, args),
         Command::ListImages(args) => list_images::run(&context, args),
         Command::ListLocations(args) => list_locations::run(&context, args),
         Command::ListNodes(args) => list_nodes::run(&context, args),
+        Command::ListProviders(args) => list_providers::run(&context, args),
         Command::ListSizes(args) => list_sizes::run(&context, args),
         Command::Logs(args) => logs::run(&context, args),
         Command::Query(args) => query::run(&context, args),
+        Command::RebootNode(args) => switch_nodes::run(&context, Switch::Reboot, args),
+        Command::Refresh(args) => refresh::run(&context, args),
         Command::Releases(args) => releases::run(&context, args),
         Command::Remove(args) => remove::run(&context, args),
+        Command::ResumeNode(args) => switch_nodes::run(&context, Switch::Resume, args),
         Command::Rollback(args) => rollback::run(&context, args),
         Command::SetupNode(args) => setup_node::run(&context, args),
         Command::Shell(args) => shell::run(&context, args),
+        Command::Ssh(args) => ssh::run(&context, args),
+        Command::StartNode(args) => switch_nodes::run(&context, Switch::Start, args),
+        Command::StopNode(args) => switch_nodes::run(&context, Switch::Stop, args),
+        Command::SuspendNode(args) => switch_nodes::run(&context, Switch::Suspend, args),
         Command::Update(args) => update::run(&context, args),
         Command::Validate(args) => validate::run(&context, args),
     }
 }
 
-/// Ctrl-C ends the program at once: the node notices, and undoes or finishes what it was doing.
-fn end_on_signals(ui: &Ui, ends_by_hand: bool) {
-    let ui = ui.clone();
+/// Ctrl-C ends the program at once: the node notices, and undoes or finishes what it was doing. Only a node that was ordered is seen
+/// to first; then a second Ctrl-C ends it.
+fn end_on_signals(ui: &Ui, ends_by_hand: bool, unfinished: &Unfinished) {
+    let (ui, unfinished) = (ui.clone(), unfinished.clone());
+    let cancelled = || {
+        Failure::new(Kind::Cancelled, "cancelled")
+            .hint("whatever was running on a node is undone there, or finished if the new release serves already")
+    };
+    let end = |ui: &Ui, failure: &Failure| -> ! {
+        ui.failure(failure);
+        std::process::exit(i32::from(Kind::Cancelled.exit_code()))
+    };
     let handler = move || {
         if ends_by_hand {
             std::process::exit(0);
         }
-        ui.failure(
-            &Failure::new(Kind::Cancelled, "cancelled")
-                .hint("whatever was running on a node is undone there, or finished if the new release serves already"),
-        );
-        std::process::exit(i32::from(Kind::Cancelled.exit_code()));
+        if unfinished.is_nothing() {
+            end(&ui, &cancelled());
+        }
+        let (ui, unfinished) = (ui.clone(), unfinished.clone());
+        std::thread::spawn(move || end(&ui, &unfinished.end(&ui, cancelled())));
     };
     // Without a handler the signal ends the program too, only without the sentence.
     let _ = ctrlc::set_handler(handler);

@@ -9,6 +9,7 @@ use crate::deploy::Remote;
 use crate::error::Failure;
 use crate::inventory::NodeRecord;
 use crate::node::Program;
+use crate::providers::hosts;
 
 /// Set up a server, or bring one up to date
 ///
@@ -34,6 +35,8 @@ pub(super) fn run(context: &Context, args: SetupNode) -> Result<(), Failure> {
     let mut record = context.named(&args.host)?;
     if args.user.is_some() {
         record.user = args.user;
+        // Who logs in is said: nobody else is tried.
+        record.met = !record.key_made_here;
     }
     if let Some(port) = args.port {
         record.port = port;
@@ -79,14 +82,21 @@ pub(super) fn converge(context: &Context, remote: &mut Remote) -> Result<Value, 
 }
 
 fn remember(context: &Context, record: &NodeRecord, remote: &Remote) -> Result<(), Failure> {
-    let mut record = record.clone();
-    if record.provider == "ssh" {
-        let destination = remote.session().destination();
+    let inventory = context.inventory()?;
+    let destination = remote.session().destination();
+    // The first login may have changed what is known.
+    let known = inventory.get_node(&record.provider, &record.id)?.unwrap_or_else(|| record.clone());
+    let mut record = NodeRecord {
+        port: record.port,
+        identity: record.identity.clone(),
+        user: Some(destination.user.clone()),
+        met: !known.key_made_here,
+        ..known
+    };
+    if record.provider == hosts::NAME {
         record.address = Some(destination.host.clone());
         record.port = destination.port;
-        record.user = Some(destination.user.clone());
     }
-    let inventory = context.inventory()?;
     inventory.upsert_node(&record)?;
     if inventory.default_node()?.is_none() {
         inventory.set_default_node(Some(&record.name))?;

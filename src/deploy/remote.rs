@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::node::{Conversation, Destination, Error, Event, HostKeys, Payload, Program, Session};
+use crate::node::{Conversation, Error, Event, Payload, Program, Session};
 
 /// What had to be done to the node program before it could be called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,16 +22,14 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// Connects and starts the node program, whatever its version is.
-    pub fn open(destination: &Destination, host_keys: &HostKeys, by: &str) -> Result<Self, Error> {
-        let mut session = Session::open(destination, host_keys)?;
+    /// Starts the node program, whatever its version is.
+    pub fn open(mut session: Session, by: &str) -> Result<Self, Error> {
         let conversation = Conversation::open(&mut session)?;
         Ok(Remote { session, conversation, by: by.to_owned() })
     }
 
-    /// Connects to a server that may be bare, puts this binary's program there if it has none or another, and starts it.
-    pub fn install(destination: &Destination, host_keys: &HostKeys, by: &str) -> Result<(Self, Installed), Error> {
-        let mut session = Session::open(destination, host_keys)?;
+    /// Puts this binary's program on a server that has none or another, and starts it.
+    pub fn install(mut session: Session, by: &str) -> Result<(Self, Installed), Error> {
         let conversation = Conversation::open(&mut session)?;
         let mut remote = Remote { session, conversation, by: by.to_owned() };
         match remote.call(json!({"verb": "version"}), &mut |_| {}) {

@@ -6,6 +6,7 @@
 mod error;
 mod events;
 pub mod known_hosts;
+mod labels;
 mod locations;
 mod nodes;
 mod open;

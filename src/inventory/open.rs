@@ -11,7 +11,8 @@ use rustix::fs::{FlockOperation, flock};
 use super::error::{Error, Result};
 
 /// One step a version: the database's `user_version` says how many have been done. Only ever append.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE nodes (
         provider  TEXT NOT NULL,
         id        TEXT NOT NULL,
@@ -49,7 +50,27 @@ const MIGRATIONS: &[&str] = &["
         detail TEXT
     ) STRICT;
     CREATE INDEX events_at ON events (at);
-"];
+",
+    "
+    -- As the provider listed it last.
+    ALTER TABLE nodes ADD COLUMN state TEXT NOT NULL DEFAULT 'unknown';
+    ALTER TABLE nodes ADD COLUMN public_ips TEXT NOT NULL DEFAULT '[]';   -- JSON arrays
+    ALTER TABLE nodes ADD COLUMN private_ips TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE nodes ADD COLUMN image TEXT;
+    ALTER TABLE nodes ADD COLUMN size TEXT;
+    ALTER TABLE nodes ADD COLUMN location TEXT;
+    -- Nodes from before were logged in to, behind keys of their own.
+    ALTER TABLE nodes ADD COLUMN met INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE nodes ADD COLUMN key_made_here INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE labels (
+        label    TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        node_id  TEXT NOT NULL,
+        PRIMARY KEY (label, provider, node_id),
+        FOREIGN KEY (provider, node_id) REFERENCES nodes (provider, id) ON DELETE CASCADE
+    ) STRICT;
+",
+];
 
 /// How long to wait for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

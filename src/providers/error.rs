@@ -25,6 +25,9 @@ pub enum Error {
     #[error("{pattern:?} is not a valid pattern for {what}s: {message}")]
     BadPattern { what: &'static str, pattern: String, message: String },
 
+    #[error("{text:?} says nothing about a size: {reason}")]
+    BadWish { text: String, reason: String },
+
     /// A setting of a provider is missing or cannot be right; nothing was sent.
     #[error("{message}")]
     Credentials { message: String },
@@ -58,6 +61,10 @@ pub enum Error {
     #[error("there is no provider {name:?}")]
     NoSuchProvider { name: String },
 
+    /// There is none that could be taken without being asked for.
+    #[error("{provider} has no {what} to take unless one is named")]
+    NotNamed { provider: String, what: &'static str },
+
     #[error("{0}")]
     Refused(Box<Refusal>),
 
@@ -74,11 +81,13 @@ impl Explain for Error {
             Error::Ambiguous { .. }
             | Error::AmbiguousName { .. }
             | Error::BadPattern { .. }
+            | Error::BadWish { .. }
             | Error::Credentials { .. }
             | Error::NameTaken { .. }
             | Error::NoMatch { .. }
             | Error::NoSuchNode { .. }
             | Error::NoSuchProvider { .. }
+            | Error::NotNamed { .. }
             | Error::Unsupported { .. } => Kind::Usage,
             Error::Api { .. } | Error::NoAnswer { .. } | Error::NodeFailed { .. } | Error::Timeout { .. } => {
                 Kind::Provider
@@ -97,6 +106,7 @@ impl Explain for Error {
             Error::AmbiguousName { .. } => Some("Write the id instead of the name.".into()),
             Error::Api { .. } => None,
             Error::BadPattern { .. } => Some("Patterns are *, ? and [abc], as in a shell.".into()),
+            Error::BadWish { .. } => Some("Write e.g. --size 'ram>=2G,cpus>=2,disk>=40G,price<10,cheapest'.".into()),
             Error::Credentials { .. } => Some("`cloudtool configure` asks for the settings and tries them.".into()),
             Error::Local(error) => error.hint(),
             Error::NameTaken { name, .. } => {
@@ -115,6 +125,9 @@ impl Explain for Error {
                 Some(format!("`cloudtool list-nodes --provider {provider}` shows those it has."))
             }
             Error::NoSuchProvider { .. } => Some(format!("Providers are {}.", super::NAMES.join(", "))),
+            Error::NotNamed { provider, what } => Some(format!(
+                "Say which with --{what}: `cloudtool list-{what}s --provider {provider}` shows all of them."
+            )),
             Error::Refused(refusal) => match refusal.reason {
                 Reason::Credentials => Some(format!("They are from {}.", refusal.credentials)),
                 Reason::Forbidden => Some(format!("What {} may do is set at the cloud.", refusal.credentials)),

@@ -23,17 +23,21 @@ mod json;
 mod keys;
 pub mod linode;
 pub mod local;
+pub mod matrix;
 mod node;
 mod order;
 mod select;
 mod sizes;
 pub mod vultr;
 mod wait;
+mod wishes;
 
 pub use credentials::{Ask, Settings};
 pub use error::{Error, Result};
+pub use images::has_default;
 pub use node::{Access, CreateRequest, HostKeyPair, Image, Node, NodeState, Price, Region, Size};
-pub use select::{Choice, select, select_or_default};
+pub use select::{Choice, select, select_image, select_size};
+pub use sizes::an_hour;
 pub use wait::{Wait, wait_until_running};
 
 use std::time::Duration;

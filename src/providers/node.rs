@@ -98,6 +98,11 @@ impl NodeState {
         known.map_or(NodeState::Unknown, |(_, state)| *state)
     }
 
+    /// The state of that [`NodeState::name`].
+    pub fn named(name: &str) -> Self {
+        Self::ALL.into_iter().find(|state| state.name() == name).unwrap_or(NodeState::Unknown)
+    }
+
     /// The word of `list-nodes` and its JSON.
     pub fn name(self) -> &'static str {
         match self {
@@ -221,6 +226,7 @@ mod tests {
     fn a_state_is_written_the_same_way_everywhere() {
         for state in NodeState::ALL {
             assert_eq!(serde_json::to_value(state).unwrap(), state.name());
+            assert_eq!(NodeState::named(state.name()), state);
         }
     }
 }

@@ -4,6 +4,7 @@ use glob::{MatchOptions, Pattern};
 
 use super::error::{Error, Result};
 use super::node::{Image, Region, Size};
+use super::wishes::Wishes;
 
 /// Something that can be chosen from a provider's list.
 pub trait Choice {
@@ -44,6 +45,9 @@ impl Choice for Size {
         }
         if let Some(memory) = self.memory_mb {
             facts.push(format!("{memory} MB"));
+        }
+        if let Some(cpus) = self.cpus {
+            facts.push(format!("{cpus} CPUs"));
         }
         if let Some(price) = &self.price {
             if let Some(monthly) = price.monthly {
@@ -103,14 +107,30 @@ pub fn select<'a, T: Choice>(provider: &str, wanted: &str, items: &'a [T]) -> Re
     })
 }
 
-/// [`select`], or the first of the list (the provider's default) when the user wrote nothing.
-pub fn select_or_default<'a, T: Choice>(provider: &str, wanted: Option<&str>, items: &'a [T]) -> Result<&'a T> {
-    match (wanted, items.first()) {
-        (Some(wanted), _) => select(provider, wanted, items),
-        (None, Some(first)) => Ok(first),
-        (None, None) => {
-            Err(Error::NoMatch { provider: provider.to_owned(), what: T::WHAT, pattern: "*".to_owned(), nearest: None })
-        }
+/// The image that is `wanted`, or when nothing is said the first, where that is one to take unseen: the provider's own choice, or a
+/// supported Ubuntu.
+///
+/// Errors: those of [`select`]; [`Error::NotNamed`] when there is nothing to take unseen.
+pub fn select_image<'a>(provider: &str, wanted: Option<&str>, images: &'a [Image]) -> Result<&'a Image> {
+    match (wanted, images.first()) {
+        (Some(wanted), _) => select(provider, wanted, images),
+        (None, Some(first)) if provider == super::local::NAME || super::images::has_default(images) => Ok(first),
+        (None, _) => Err(Error::NotNamed { provider: provider.to_owned(), what: Image::WHAT }),
+    }
+}
+
+/// The size that is `wanted`: as [`select`], or by [`Wishes`]; or when nothing is said the first, which is the provider's default or its
+/// cheapest.
+pub fn select_size<'a>(provider: &str, wanted: Option<&str>, sizes: &'a [Size]) -> Result<&'a Size> {
+    let Some(wanted) = wanted else {
+        return sizes.first().ok_or_else(|| Error::NotNamed { provider: provider.to_owned(), what: Size::WHAT });
+    };
+    if let Some(size) = sizes.iter().find(|size| size.id == wanted || size.name == wanted) {
+        return Ok(size);
+    }
+    match Wishes::parse(wanted)? {
+        Some(wishes) => wishes.choose(provider, wanted, sizes),
+        None => select(provider, wanted, sizes),
     }
 }
 
@@ -175,11 +195,19 @@ mod tests {
     }
 
     #[test]
-    fn the_first_is_the_default() {
-        let list = images(&[("a", "a"), ("b", "b")]);
-        assert_eq!(select_or_default("c", None, &list).unwrap().id, "a");
-        assert_eq!(select_or_default("c", Some("b"), &list).unwrap().id, "b");
-        assert!(select_or_default::<Image>("c", None, &[]).is_err());
+    fn only_what_can_be_taken_unseen_is_a_default() {
+        let supported = images(&[("ubuntu-24-04-x64", "ubuntu-24-04-x64"), ("b", "b")]);
+        assert_eq!(select_image("c", None, &supported).unwrap().id, "ubuntu-24-04-x64");
+        assert_eq!(select_image("c", Some("b"), &supported).unwrap().id, "b");
+        let strange = images(&[("windows", "windows")]);
+        let error = select_image("c", None, &strange).unwrap_err();
+        assert_eq!(error.to_string(), "c has no image to take unless one is named");
+        assert_eq!(
+            error.hint().unwrap(),
+            "Say which with --image: `cloudtool list-images --provider c` shows all of them."
+        );
+        assert_eq!(select_image("local", None, &strange).unwrap().id, "windows");
+        assert!(select_image("local", None, &[]).is_err() && select_size("c", None, &[]).is_err());
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod table;
 
 use std::borrow::Cow;
 use std::io::{BufRead, IsTerminal, Write};
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -34,6 +35,8 @@ pub struct Ui {
     colour: bool,
     interactive: bool,
     assume_yes: bool,
+    /// The node the talk is about, where there are several at once.
+    node: Option<Arc<str>>,
 }
 
 impl Ui {
@@ -48,7 +51,13 @@ impl Ui {
             Colour::Auto => stderr && !dumb && !no_color,
         };
         let interactive = stderr && std::io::stdin().is_terminal();
-        Ui { json, verbosity, colour, interactive, assume_yes }
+        Ui { json, verbosity, colour, interactive, assume_yes, node: None }
+    }
+
+    /// For the work on one node beside that on others: talk begins with the node's name and is only shown with `-v`, events carry
+    /// the name, nothing moves, and nothing is asked.
+    pub fn for_one_of_several(&self, node: &str) -> Self {
+        Ui { verbosity: self.verbosity - 1, interactive: false, node: Some(node.into()), ..self.clone() }
     }
 
     pub fn is_json(&self) -> bool {
@@ -66,6 +75,13 @@ impl Ui {
         }
     }
 
+    /// One line of what somebody else wrote to their standard error; says nothing with `--json`.
+    pub fn line_of_errors(&self, text: impl AsRef<str>) {
+        if !self.json {
+            self.print_err(&plain(text.as_ref()));
+        }
+    }
+
     /// A whole answer: JSON with `--json`, else what `human` prints.
     pub fn answer(&self, value: &impl Serialize, human: impl FnOnce(&Ui)) {
         if self.json {
@@ -80,39 +96,50 @@ impl Ui {
 
     /// One event of a run as a JSON line; says nothing without `--json`.
     pub fn event(&self, value: &Value) {
-        if self.json {
-            print_out(&value.to_string());
+        if !self.json {
+            return;
+        }
+        match (&self.node, value) {
+            (Some(node), Value::Object(fields)) if !fields.contains_key("node") => {
+                let mut fields = fields.clone();
+                fields.insert("node".into(), json!(**node));
+                print_out(&Value::Object(fields).to_string());
+            }
+            _ => print_out(&value.to_string()),
         }
     }
 
     /// Talk, on standard error; silent with `-q`.
     pub fn say(&self, text: impl AsRef<str>) {
         if self.verbosity >= 0 {
-            self.print_err(&plain(text.as_ref()));
+            self.print_err(&self.named(&plain(text.as_ref())));
         }
     }
 
     /// The same with colours of ours in it.
     fn say_painted(&self, text: impl AsRef<str>) {
         if self.verbosity >= 0 {
-            self.print_err(text.as_ref());
+            self.print_err(&self.named(text.as_ref()));
         }
     }
 
     /// Talk that only `-v` shows.
     pub fn detail(&self, text: impl AsRef<str>) {
         if self.verbosity > 0 {
-            self.print_err(&self.paint("2", &plain(text.as_ref())));
+            self.print_err(&self.named(&self.paint("2", &plain(text.as_ref()))));
         }
     }
 
     /// A warning; `-q` does not silence it.
     pub fn warn(&self, text: &str) {
-        self.print_err(&format!("{} {}", self.paint("33", "warning:"), plain(text)));
+        self.print_err(&format!("{} {}", self.paint("33", "warning:"), self.named(&plain(text))));
     }
 
     /// The end of a run that failed.
     pub fn failure(&self, failure: &Failure) {
+        if failure.message.is_empty() {
+            return;
+        }
         if self.json {
             print_out(
                 &json!({"event": "error", "kind": failure.kind.name(), "exit": failure.kind.exit_code(),
@@ -120,6 +147,11 @@ impl Ui {
                 .to_string(),
             );
         }
+        self.tell(failure);
+    }
+
+    /// A failure that does not end the run, on standard error.
+    pub fn tell(&self, failure: &Failure) {
         self.print_err(&format!("{} {}", self.paint("1;31", "error:"), plain(&failure.message)));
         for line in &failure.details {
             self.print_err(&format!("  {} {}", self.paint("2", "|"), plain(line)));
@@ -204,6 +236,13 @@ impl Ui {
 
     fn animates(&self) -> bool {
         self.interactive && !self.json && self.verbosity >= 0
+    }
+
+    fn named<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        match &self.node {
+            Some(node) => Cow::Owned(format!("{node}: {text}")),
+            None => Cow::Borrowed(text),
+        }
     }
 
     fn print_err(&self, text: &str) {

@@ -23,6 +23,7 @@ mod hostile;
 mod isolation;
 mod kills;
 mod lock;
+mod new_nodes;
 mod node_program;
 mod python_apps;
 mod reboot;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         ("services", services::TESTS),
         ("examples", examples::TESTS),
         ("couchdb", couchdb::TESTS),
+        ("new_nodes", new_nodes::TESTS),
         ("kills", kills::TESTS),
         ("reboot", reboot::TESTS),
     ];

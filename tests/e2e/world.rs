@@ -110,8 +110,12 @@ impl World {
 
     /// Runs a script of ours on the node with `sh`, as root.
     pub fn node_script(&self, script: &str) -> String {
-        let mut child = self
-            .ssh()
+        Self::script(self.ssh(), script)
+    }
+
+    /// The same over any ssh.
+    pub fn script(mut ssh: Command, script: &str) -> String {
+        let mut child = ssh
             .args(["sh", "-eu"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -132,6 +136,11 @@ impl World {
     }
 
     pub fn ssh(&self) -> Command {
+        self.ssh_to("root", &self.address)
+    }
+
+    /// The system's own ssh to any node of the tests; what is to run there follows.
+    pub fn ssh_to(&self, user: &str, address: &str) -> Command {
         let data = self.home.path().join("data");
         let mut command = Command::new("ssh");
         command
@@ -141,7 +150,7 @@ impl World {
             .arg("-oStrictHostKeyChecking=yes")
             .arg(format!("-oUserKnownHostsFile={}", data.join("known_hosts").display()))
             .arg("-oBatchMode=yes")
-            .arg(format!("root@{}", self.address))
+            .arg(format!("{user}@{address}"))
             .stdin(Stdio::null());
         command
     }

@@ -1,0 +1,36 @@
+use clap::Args;
+use serde_json::{Map, json};
+
+use super::context::Context;
+use crate::error::Failure;
+use crate::providers::matrix;
+use crate::ui::Table;
+
+/// List the providers there are drivers for, and what each can do
+///
+/// HOST KEY: the node's host key is known before the first connection. USER-DATA: cloud-init reads what it is given.
+#[derive(Debug, Args)]
+pub(super) struct ListProviders {}
+
+pub(super) fn run(context: &Context, _args: ListProviders) -> Result<(), Failure> {
+    let answer: Vec<_> = matrix::rows()
+        .map(|(name, can)| {
+            let cells = matrix::COLUMNS
+                .iter()
+                .map(|column| (column.title.to_lowercase().replace([' ', '-'], "_"), json!((column.can)(&can))));
+            json!({"name": name, "can": Map::from_iter(cells)})
+        })
+        .collect();
+    context.ui.answer(&answer, |ui| {
+        let titles: Vec<&'static str> =
+            std::iter::once("PROVIDER").chain(matrix::COLUMNS.iter().map(|column| column.title)).collect();
+        let mut table = Table::new(&titles);
+        for (name, can) in matrix::rows() {
+            let cells = matrix::COLUMNS.iter().map(|column| if (column.can)(&can) { "yes" } else { "" });
+            table.row(std::iter::once(name).chain(cells));
+        }
+        table.print(ui);
+        ui.say("A section [provider:NAME] of the configuration opens one: `cloudtool configure`");
+    });
+    Ok(())
+}

@@ -1,0 +1,124 @@
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use clap::Args;
+
+use super::NodeChoice;
+use super::context::Context;
+use super::remote_line;
+use crate::error::{Failure, Kind};
+use crate::inventory::{KnownHosts, NodeRecord};
+use crate::node::Destination;
+use crate::providers::hosts;
+
+/// Log in to a node with your own ssh
+///
+/// With the host keys, the private key, the user and the port that cloudtool knows, and everything else from ~/.ssh/config. The exit code
+/// is ssh's.
+#[derive(Debug, Args)]
+pub(super) struct Ssh {
+    /// The node
+    node: String,
+    /// With a terminal although there is a command, for programs that draw
+    #[arg(short, long)]
+    tty: bool,
+    /// A command instead of a shell: one word is a line for the node's shell, several arrive as they are
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+pub(super) fn run(context: &Context, args: Ssh) -> Result<(), Failure> {
+    let mut node = context.node(&NodeChoice { node: Some(args.node) }, None, &[])?;
+    if !node.met && context.inventory()?.get_node(&node.provider, &node.id)?.is_some() {
+        // Whom it lets in, and by which host key it is known from now on.
+        drop(context.session(&node)?);
+        node = context.inventory()?.get_node(&node.provider, &node.id)?.unwrap_or(node);
+    }
+    let line = if args.command.is_empty() { None } else { Some(remote_line::of(&args.command)?) };
+    let arguments = arguments(&node, &context.destination(&node), KnownHosts::open()?.path(), args.tty, line);
+    let error = Command::new("ssh").args(arguments).exec();
+    Err(Failure::new(Kind::Failed, format!("ssh cannot be started: {error}")).hint("install openssh-client"))
+}
+
+/// What ssh is told. Nothing of it passes a shell on this machine.
+fn arguments(
+    node: &NodeRecord,
+    destination: &Destination,
+    own_known_hosts: &Path,
+    tty: bool,
+    line: Option<String>,
+) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = Vec::new();
+    let mut known_hosts = OsString::from("-oUserKnownHostsFile=");
+    for (index, file) in
+        std::iter::once(own_known_hosts).chain(destination.known_hosts.iter().map(AsRef::as_ref)).enumerate()
+    {
+        if index > 0 {
+            known_hosts.push(" ");
+        }
+        // A list: a name with a blank in it is quoted, as in ssh's configuration.
+        known_hosts.push("\"");
+        known_hosts.push(file);
+        known_hosts.push("\"");
+    }
+    arguments.push(known_hosts);
+    arguments.push(format!("-p{}", destination.port).into());
+    arguments.push(format!("-l{}", destination.user).into());
+    if let Some(identity) = &node.identity {
+        arguments.push("-i".into());
+        arguments.push(identity.into());
+        arguments.push("-oIdentitiesOnly=yes".into());
+    }
+    if tty {
+        arguments.push("-t".into());
+    }
+    arguments.push("--".into());
+    // A plain host goes by its user's own name for it: proxies and keys are behind that.
+    let host = if node.provider == hosts::NAME { &node.id } else { &destination.host };
+    arguments.push(host.into());
+    arguments.extend(line.map(OsString::from));
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ssh_is_told_what_cloudtool_knows() {
+        let destination = Destination {
+            name: "web".into(),
+            host: "192.0.2.1".into(),
+            port: 2222,
+            user: "ubuntu".into(),
+            identities: vec![],
+            agent: true,
+            proxy: None,
+            known_hosts: vec!["/home/me/.ssh/known_hosts".into()],
+        };
+        let node = NodeRecord { provider: "p".into(), identity: Some("/k".into()), ..NodeRecord::default() };
+        let words = |node: &NodeRecord, tty, line: Option<&str>| {
+            let all = arguments(node, &destination, Path::new("/a b/known"), tty, line.map(str::to_owned));
+            all.into_iter().map(|word| word.into_string().unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            words(&node, true, Some("a | b")),
+            [
+                "-oUserKnownHostsFile=\"/a b/known\" \"/home/me/.ssh/known_hosts\"",
+                "-p2222",
+                "-lubuntu",
+                "-i",
+                "/k",
+                "-oIdentitiesOnly=yes",
+                "-t",
+                "--",
+                "192.0.2.1",
+                "a | b"
+            ]
+        );
+        let host = NodeRecord { provider: hosts::NAME.into(), id: "alias".into(), ..NodeRecord::default() };
+        assert_eq!(words(&host, false, None)[3..], ["--", "alias"]);
+    }
+}
