@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::thread;
 
-use super::context::{Context, Down};
+use super::context::{Clouds, Context, Down};
 use crate::error::{Failure, Kind};
 use crate::inventory::Inventory;
 use crate::providers::{self, Node, NodeState, Provider};
@@ -19,8 +19,8 @@ pub(super) fn ask_all<T: Send>(
     context: &Context,
     question: impl Fn(&dyn Provider) -> providers::Result<T> + Sync,
 ) -> Result<Answers<T>, Failure> {
-    let (clouds, down) = context.clouds()?;
-    let answers = ask(clouds, question);
+    let Clouds { open, down } = context.clouds()?;
+    let answers = ask(open, question);
     Ok(Answers { told: answers.told, down: down.into_iter().chain(answers.down).collect() })
 }
 
@@ -75,10 +75,10 @@ pub(super) struct Found {
 ///
 /// `None` for a name that no cloud has. The inner errors: several of that name, or not found where clouds did not answer.
 pub(super) fn find(context: &Context, names: &[String]) -> Result<Vec<Result<Option<Found>, Failure>>, Failure> {
-    let (clouds, mut down) = context.clouds()?;
+    let Clouds { open, mut down } = context.clouds()?;
     let known = known_at(&context.inventory()?, names)?;
     let (first, rest): (Vec<_>, Vec<_>) =
-        clouds.into_iter().partition(|cloud| known.iter().any(|name| name == cloud.name()));
+        open.into_iter().partition(|cloud| known.iter().any(|name| name == cloud.name()));
     let mut told = Vec::new();
     for clouds in [first, rest] {
         if !told.is_empty() && names.iter().all(|name| !matches(name, &told).is_empty()) {

@@ -24,6 +24,12 @@ pub(super) struct Down {
     pub(super) failure: Failure,
 }
 
+/// The configured clouds.
+pub(super) struct Clouds {
+    pub(super) open: Vec<Arc<dyn Provider>>,
+    pub(super) down: Vec<Down>,
+}
+
 /// Opened once a run, lazily: `--help` and `init` work with a broken configuration.
 pub(super) struct Context {
     pub(super) ui: Ui,
@@ -119,9 +125,9 @@ impl Context {
     }
 
     /// Every provider that is configured, or the one that was asked for; and those that cannot be opened.
-    pub(super) fn clouds(&self) -> Result<(Vec<Arc<dyn Provider>>, Vec<Down>), Failure> {
+    pub(super) fn clouds(&self) -> Result<Clouds, Failure> {
         if self.globals.provider.is_some() {
-            return Ok((vec![self.provider()?.1.into()], Vec::new()));
+            return Ok(Clouds { open: vec![self.provider()?.1.into()], down: Vec::new() });
         }
         let mut sections: Vec<ProviderConfig> = self.config()?.providers.values().cloned().collect();
         // This machine has its nodes once, whatever its sections are called.
@@ -134,14 +140,14 @@ impl Context {
                 ..ProviderConfig::default()
             });
         }
-        let (mut clouds, mut down) = (Vec::new(), Vec::new());
+        let (mut open, mut down) = (Vec::new(), Vec::new());
         for section in sections {
             match self.driver(&section) {
-                Ok(provider) => clouds.push(provider.into()),
+                Ok(provider) => open.push(provider.into()),
                 Err(failure) => down.push(Down { cloud: section.name, failure }),
             }
         }
-        Ok((clouds, down))
+        Ok(Clouds { open, down })
     }
 
     fn driver(&self, section: &ProviderConfig) -> Result<Box<dyn Provider>, Failure> {

@@ -90,8 +90,9 @@ pub(super) fn run(context: &Context, args: CreateNode) -> Result<(), Failure> {
             failed.push((&place.name, failure));
         }
     });
+    context.unfinished.asking();
     // Asked one after the other, and when nothing else moves on the terminal any more.
-    for (name, (failure, made)) in failed {
+    for (name, Failed { failure, made }) in failed {
         let failure = match made {
             Some(made) => made.failure(&context.ui, failure, job.args.destroy_on_failure),
             None => failure,
@@ -160,6 +161,18 @@ impl Order {
     }
 }
 
+/// Why there is no finished node, and the node, if one was made.
+struct Failed {
+    failure: Failure,
+    made: Option<Box<Made>>,
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        Failed { failure, made: None }
+    }
+}
+
 /// A run of `create-node`.
 struct Job {
     cloud: Arc<dyn Provider>,
@@ -169,20 +182,21 @@ struct Job {
 }
 
 impl Job {
-    /// One node from its order to its set-up. The error has the node, if one was made.
-    fn make(&self, context: &Context, place: &Place) -> Result<(), (Failure, Option<Made>)> {
+    /// One node from its order to its set-up.
+    fn make(&self, context: &Context, place: &Place) -> Result<(), Failed> {
         let start = Instant::now();
         let (record, made) = match (&place.node, &self.order) {
-            (Some(node), _) => (exists(context, node).map_err(|failure| (failure, None))?, None),
+            (Some(node), _) => (exists(context, node)?, None),
             (None, Some(order)) => {
-                let (made, known_key) = self.order(context, order, &place.name).map_err(|failure| (failure, None))?;
+                let (made, known_key) = self.order(context, order, &place.name)?;
                 let created = self.created(context, order, &made.node, known_key, start);
                 context.unfinished.checkpoint();
                 let result = if created.is_ok() { "done" } else { "failed" };
                 context.record("create-node", Some(&made.node.name), None, result, Some(&made.node.id));
+                let made = Some(Box::new(made));
                 match created {
-                    Ok(record) => (record, Some(made)),
-                    Err(failure) => return Err((failure, Some(made))),
+                    Ok(record) => (record, made),
+                    Err(failure) => return Err(Failed { failure, made }),
                 }
             }
             // There is an order when any node is missing.
@@ -193,7 +207,7 @@ impl Job {
         if finished.is_ok() {
             context.unfinished.over(&record.name);
         }
-        finished.map_err(|failure| (failure, made))
+        finished.map_err(|failure| Failed { failure, made })
     }
 
     /// Orders one node, with a host key of its own where it can have one.

@@ -102,7 +102,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_word_is_expanded_or_refused(word in "[a-z0-9{},.-]{0,24}") {
-            if let Ok(names) = expand_all(&[word.clone()]) {
+            if let Ok(names) = expand_all(std::slice::from_ref(&word)) {
                 assert!(!names.is_empty() && names.len() <= MOST);
                 assert!(names.iter().all(|name| !name.contains(['{', '}'])));
                 if !word.contains('{') {

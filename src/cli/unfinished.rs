@@ -32,7 +32,7 @@ impl Made {
     }
 
     /// Destroys it if that was asked for beforehand, or if a person says so now. What became of it, as a sentence.
-    fn settle(&self, ui: &Ui, destroy_on_failure: bool) -> String {
+    fn settle(&self, ui: &Ui, destroy_on_failure: bool, may_ask: bool) -> String {
         let name = &self.node.name;
         let stays = || {
             format!(
@@ -42,7 +42,9 @@ impl Made {
         };
         // --yes is no answer: a node that failed may be what its owner wants to look at.
         let asked = || {
-            ui.is_interactive() && ui.confirm_strictly(&format!("{}. Destroy it?", self.sentence())).unwrap_or(false)
+            may_ask
+                && ui.is_interactive()
+                && ui.confirm_strictly(&format!("{}. Destroy it?", self.sentence())).unwrap_or(false)
         };
         if !destroy_on_failure && !asked() {
             return stays();
@@ -67,7 +69,7 @@ impl Made {
         if destroy_on_failure || ui.is_interactive() {
             ui.say(format!("{name}: {}", failure.message));
         }
-        let settled = self.settle(ui, destroy_on_failure);
+        let settled = self.settle(ui, destroy_on_failure, true);
         let message = if failure.message.contains(name.as_str()) {
             failure.message
         } else {
@@ -94,6 +96,8 @@ struct State {
     ordered: Vec<String>,
     made: Vec<Made>,
     destroy_on_failure: bool,
+    /// Somebody is being asked about failed nodes already.
+    asking: bool,
     /// The run is being ended: whoever comes by stops there.
     ending: bool,
 }
@@ -106,6 +110,11 @@ impl Unfinished {
     /// What `--destroy-on-failure` says.
     pub(super) fn destroy_on_failure(&self, yes: bool) {
         self.state().destroy_on_failure = yes;
+    }
+
+    /// Failed nodes are being asked about from now on: whoever interrupts that is not asked again.
+    pub(super) fn asking(&self) {
+        self.state().asking = true;
     }
 
     /// An order is about to be sent.
@@ -154,12 +163,12 @@ impl Unfinished {
         while !state.ordered.is_empty() {
             state = changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        let (made, destroy) = (std::mem::take(&mut state.made), state.destroy_on_failure);
+        let (made, destroy, may_ask) = (std::mem::take(&mut state.made), state.destroy_on_failure, !state.asking);
         drop(state);
         if made.is_empty() {
             return cancelled;
         }
-        let details = made.iter().map(|made| made.settle(ui, destroy)).collect();
+        let details = made.iter().map(|made| made.settle(ui, destroy, may_ask)).collect();
         Failure::new(Kind::Cancelled, "cancelled").details(details)
     }
 
@@ -167,11 +176,12 @@ impl Unfinished {
         let mut state = self.state();
         change(&mut state);
         self.0.1.notify_all();
-        let ending = state.ending;
-        drop(state);
-        while ending {
-            // The thread that ends the run ends the process.
-            thread::park();
+        if state.ending {
+            drop(state);
+            loop {
+                // The thread that ends the run ends the process.
+                thread::park();
+            }
         }
     }
 
