@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cloudtool::providers::matrix;
+use cloudtool::providers::{COLUMNS, DRIVERS};
 use mdbook_driver::MDBook;
 
 fn book() -> PathBuf {
@@ -84,12 +84,12 @@ fn the_table_of_providers_is_what_the_drivers_say() {
 
 /// What `list-providers` prints, as a table of the book.
 fn drivers_table() -> String {
-    let titles: Vec<String> = matrix::COLUMNS.iter().map(|column| column.title.to_lowercase()).collect();
+    let titles: Vec<String> = COLUMNS.iter().map(|column| column.title.to_lowercase()).collect();
     let mut table = format!("| `provider =` | {} |\n|---|{}\n", titles.join(" | "), "---|".repeat(titles.len()));
-    for (name, can) in matrix::rows() {
+    for driver in DRIVERS {
         let cells: Vec<&str> =
-            matrix::COLUMNS.iter().map(|column| if (column.can)(&can) { "yes" } else { "–" }).collect();
-        table += &format!("| `{name}` | {} |\n", cells.join(" | "));
+            COLUMNS.iter().map(|column| if (column.can)(&driver.capabilities) { "yes" } else { "–" }).collect();
+        table += &format!("| `{}` | {} |\n", driver.name, cells.join(" | "));
     }
     table
 }

@@ -89,15 +89,14 @@ impl Context {
         if let Some(section) = config.provider(Some(wanted)) {
             return Ok(section.clone());
         }
-        if providers::NAMES.contains(&wanted) {
+        if providers::driver_names().contains(&wanted) {
             return Ok(ProviderConfig {
                 name: wanted.to_owned(),
                 provider: wanted.to_owned(),
                 ..ProviderConfig::default()
             });
         }
-        let known: Vec<&str> =
-            config.providers.keys().map(String::as_str).chain(providers::NAMES.iter().copied()).collect();
+        let known: Vec<&str> = config.providers.keys().map(String::as_str).chain(providers::driver_names()).collect();
         Err(Failure::new(Kind::Usage, format!("there is no provider {wanted:?}"))
             .hint(format!("choose one of {}, or add a section [provider:{wanted}]", known.join(", "))))
     }
@@ -153,7 +152,7 @@ impl Context {
     fn driver(&self, section: &ProviderConfig) -> Result<Box<dyn Provider>, Failure> {
         let ask = |question: &str| self.ui.ask_secret(question).ok();
         let settings = Settings { section, ask: &ask };
-        Ok(providers::open(Opening { settings, known: self.inventory()?.nodes()?, manners: self.manners()? })?)
+        Ok(providers::open(&Opening { settings, known: self.inventory()?.nodes()?, manners: self.manners()? })?)
     }
 
     /// How the APIs of clouds are talked to in this run.

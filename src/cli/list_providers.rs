@@ -3,7 +3,7 @@ use serde_json::{Map, json};
 
 use super::context::Context;
 use crate::error::Failure;
-use crate::providers::matrix;
+use crate::providers::{COLUMNS, DRIVERS};
 use crate::ui::Table;
 
 /// List the providers there are drivers for, and what each can do
@@ -13,21 +13,22 @@ use crate::ui::Table;
 pub(super) struct ListProviders {}
 
 pub(super) fn run(context: &Context, _args: ListProviders) -> Result<(), Failure> {
-    let answer: Vec<_> = matrix::rows()
-        .map(|(name, can)| {
-            let cells = matrix::COLUMNS
-                .iter()
-                .map(|column| (column.title.to_lowercase().replace([' ', '-'], "_"), json!((column.can)(&can))));
-            json!({"name": name, "can": Map::from_iter(cells)})
+    let answer: Vec<_> = DRIVERS
+        .iter()
+        .map(|driver| {
+            let cells = COLUMNS.iter().map(|column| {
+                (column.title.to_lowercase().replace([' ', '-'], "_"), json!((column.can)(&driver.capabilities)))
+            });
+            json!({"name": driver.name, "can": Map::from_iter(cells)})
         })
         .collect();
     context.ui.answer(&answer, |ui| {
         let titles: Vec<&'static str> =
-            std::iter::once("PROVIDER").chain(matrix::COLUMNS.iter().map(|column| column.title)).collect();
+            std::iter::once("PROVIDER").chain(COLUMNS.iter().map(|column| column.title)).collect();
         let mut table = Table::new(&titles);
-        for (name, can) in matrix::rows() {
-            let cells = matrix::COLUMNS.iter().map(|column| if (column.can)(&can) { "yes" } else { "" });
-            table.row(std::iter::once(name).chain(cells));
+        for driver in DRIVERS {
+            let cells = COLUMNS.iter().map(|column| if (column.can)(&driver.capabilities) { "yes" } else { "" });
+            table.row(std::iter::once(driver.name).chain(cells));
         }
         table.print(ui);
         ui.say("A section [provider:NAME] of the configuration opens one: `cloudtool configure`");

@@ -74,11 +74,13 @@ pub struct ProviderConfig {
 const COMMON_KEYS: [&str; 9] =
     ["provider", "username", "secret", "region", "image", "size", "location", "root_authorized_keys", "endpoint"];
 /// Keys of single drivers.
-const REST_KEYS: [&str; 13] = [
+const REST_KEYS: [&str; 15] = [
     "access_key",
+    "application_credential",
     "credentials_file",
     "domain",
     "host",
+    "interface",
     "network",
     "path",
     "port",

@@ -124,7 +124,7 @@ impl Explain for Error {
             Error::NoSuchNode { provider, .. } => {
                 Some(format!("`cloudtool list-nodes --provider {provider}` shows those it has."))
             }
-            Error::NoSuchProvider { .. } => Some(format!("Providers are {}.", super::NAMES.join(", "))),
+            Error::NoSuchProvider { .. } => Some(format!("Providers are {}.", super::driver_names().join(", "))),
             Error::NotNamed { provider, what } => Some(format!(
                 "Say which with --{what}: `cloudtool list-{what}s --provider {provider}` shows all of them."
             )),

@@ -11,11 +11,12 @@
 mod cloud_init;
 mod credentials;
 pub mod digitalocean;
+mod drivers;
 pub mod ec2;
 mod error;
+pub mod eucalyptus;
 pub mod gce;
 pub mod hetzner;
-pub mod eucalyptus;
 pub mod hosts;
 pub mod http;
 mod images;
@@ -23,9 +24,10 @@ mod json;
 mod keys;
 pub mod linode;
 pub mod local;
-pub mod matrix;
 mod node;
+pub mod openstack;
 mod order;
+pub mod rackspace;
 mod select;
 mod sizes;
 pub mod vultr;
@@ -33,6 +35,7 @@ mod wait;
 mod wishes;
 
 pub use credentials::{Ask, Settings};
+pub use drivers::{COLUMNS, Column, DRIVERS, Driver, Opening, driver_names, open};
 pub use error::{Error, Result};
 pub use images::has_default;
 pub use node::{Access, CreateRequest, HostKeyPair, Image, Node, NodeState, Price, Region, Size};
@@ -41,50 +44,6 @@ pub use sizes::an_hour;
 pub use wait::{Wait, wait_until_running};
 
 use std::time::Duration;
-
-use crate::inventory::NodeRecord;
-use http::Manners;
-
-/// The drivers: the words for `provider = ` in the configuration. The default comes first.
-pub const NAMES: &[&str] = &[
-    local::NAME,
-    hosts::NAME,
-    digitalocean::NAME,
-    ec2::NAME,
-    eucalyptus::NAME,
-    gce::NAME,
-    hetzner::NAME,
-    linode::NAME,
-    vultr::NAME,
-];
-
-/// What opening a provider needs.
-pub struct Opening<'a> {
-    /// The section of the configuration and what it refers to.
-    pub settings: Settings<'a>,
-    /// What the inventory has: plain hosts are known from nowhere else.
-    pub known: Vec<NodeRecord>,
-    pub manners: Manners,
-}
-
-/// The provider of a section. Nothing is sent yet.
-///
-/// Errors: [`Error::NoSuchProvider`], [`Error::Credentials`].
-pub fn open(opening: Opening<'_>) -> Result<Box<dyn Provider>> {
-    let Opening { settings, known, manners } = opening;
-    match settings.section.provider.as_str() {
-        local::NAME => Ok(Box::new(local::Local::new())),
-        hosts::NAME => Ok(Box::new(hosts::Hosts::new(known))),
-        digitalocean::NAME => Ok(Box::new(digitalocean::DigitalOcean::new(&settings, &manners)?)),
-        hetzner::NAME => Ok(Box::new(hetzner::Hetzner::new(&settings, &manners)?)),
-        linode::NAME => Ok(Box::new(linode::Linode::new(&settings, &manners)?)),
-        vultr::NAME => Ok(Box::new(vultr::Vultr::new(&settings, &manners)?)),
-        gce::NAME => Ok(Box::new(gce::Gce::new(&settings, &manners)?)),
-        ec2::NAME => Ok(Box::new(ec2::Ec2::new(&settings, &manners)?)),
-        eucalyptus::NAME => Ok(Box::new(eucalyptus::open(&settings, &manners)?)),
-        name => Err(Error::NoSuchProvider { name: name.to_owned() }),
-    }
-}
 
 /// Listens to what a provider is doing. Providers never print.
 pub trait Progress: Sync {
@@ -203,38 +162,10 @@ pub trait Provider: Send + Sync {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::ProviderConfig;
-    use crate::names::Secret;
 
     #[test]
     fn the_trait_is_object_safe() {
         fn takes(_: &dyn Provider) {}
         let _ = takes;
-    }
-
-    #[test]
-    fn every_name_opens_its_provider() {
-        let open_section = |name: &str| {
-            let section = ProviderConfig {
-                name: name.into(),
-                provider: name.into(),
-                username: Some("u".into()),
-                secret: Some(Secret::new("s")),
-                region: Some("r".into()),
-                endpoint: Some("http://127.0.0.1:9".into()),
-                ..ProviderConfig::default()
-            };
-            let settings = Settings { section: &section, ask: &|_| None };
-            open(Opening { settings, known: Vec::new(), manners: Manners::default() })
-                .map(|opened| opened.name().to_owned())
-        };
-        // A driver that needs more says so.
-        for name in NAMES {
-            if let Err(Error::Credentials { .. }) = open_section(name) {
-                continue;
-            }
-            assert_eq!(open_section(name).unwrap(), *name);
-        }
-        assert!(matches!(open_section("cloud9"), Err(Error::NoSuchProvider { .. })));
     }
 }

@@ -64,7 +64,7 @@ pub fn open(section: &ProviderConfig, manners: &Manners) -> Box<dyn Provider> {
 
 pub fn try_open(section: &ProviderConfig, manners: &Manners) -> providers::Result<Box<dyn Provider>> {
     let settings = Settings { section, ask: &|_| None };
-    providers::open(Opening { settings, known: Vec::new(), manners: manners.clone() })
+    providers::open(&Opening { settings, known: Vec::new(), manners: manners.clone() })
 }
 
 /// Like a user's, only in a hurry.
