@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 use cloudtool::error::{Explain, Kind};
 use cloudtool::providers::http::{Manners, Trace};
 use cloudtool::providers::{
-    CreateRequest, Error, HostKeyPair, Node, NodeState, Progress, Provider, Silent, Wait, select_or_default,
-    wait_until_running,
+    CreateRequest, Error, HostKeyPair, Node, NodeState, Progress, Provider, Silent, Wait, wait_until_running,
 };
 
 use crate::meddler::{Fault, Meddler};
@@ -35,8 +34,8 @@ pub fn request(provider: &dyn Provider, name: &str) -> CreateRequest {
     let sizes = provider.sizes().unwrap();
     CreateRequest {
         name: name.parse().unwrap(),
-        image: select_or_default(provider.name(), None, &images).unwrap().id.clone(),
-        size: select_or_default(provider.name(), None, &sizes).unwrap().id.clone(),
+        image: images[0].id.clone(),
+        size: sizes[0].id.clone(),
         location: provider.regions().unwrap().first().map(|region| region.id.clone()),
         authorized_keys: vec![KEY.into()],
         host_key: provider.capabilities().user_data.then(|| HostKeyPair {
