@@ -20,6 +20,7 @@ use crate::{Cloud, Running, SENTINEL, manners, open, section};
 type Test = (&'static str, fn(&Running));
 
 const CONTRACT: Test = ("the_contract_is_enforced", the_contract_is_enforced);
+const PAGES: Test = ("lists_are_followed_to_their_end", lists_are_followed_to_their_end);
 const QUOTA: Test = ("a_machine_too_many_is_refused", a_machine_too_many_is_refused);
 const BURST: Test = ("a_burst_is_slowed_down", a_burst_is_slowed_down);
 const NAME: Test = ("a_name_the_cloud_does_not_take_is_refused", a_name_the_cloud_does_not_take_is_refused);
@@ -29,28 +30,28 @@ const FAILURE: Test = ("a_machine_that_cannot_be_made_says_why", a_machine_that_
 pub const DIGITALOCEAN: Cloud = Cloud {
     name: "digitalocean",
     start: || start("digitalocean", "/v2", true),
-    own_tests: &[CONTRACT, QUOTA, BURST, FAILURE],
+    own_tests: &[CONTRACT, PAGES, QUOTA, BURST, FAILURE],
 };
 
 pub const HETZNER: Cloud = Cloud {
     name: "hetzner",
     start: || start("hetzner", "", true),
-    own_tests: &[CONTRACT, QUOTA, BURST, NAME, FAILURE],
+    own_tests: &[CONTRACT, PAGES, QUOTA, BURST, NAME, FAILURE],
 };
 
 /// Its instances have no state for one that could not be made.
 pub const LINODE: Cloud =
-    Cloud { name: "linode", start: || start("linode", "", true), own_tests: &[CONTRACT, QUOTA, BURST, NAME] };
+    Cloud { name: "linode", start: || start("linode", "", true), own_tests: &[CONTRACT, PAGES, QUOTA, BURST, NAME] };
 
 /// The vendor's document is in no registry: the fake stands alone. An instance that could not be made has no state either.
 pub const VULTR: Cloud =
-    Cloud { name: "vultr", start: || start("vultr", "/v2", false), own_tests: &[QUOTA, BURST, NAME] };
+    Cloud { name: "vultr", start: || start("vultr", "/v2", false), own_tests: &[PAGES, QUOTA, BURST, NAME] };
 
 /// Its clients prove themselves by a key: where they get tokens for it is beside the contract.
 pub const GCE: Cloud = Cloud {
     name: "gce",
     start: start_gce,
-    own_tests: &[CONTRACT, QUOTA, BURST, NAME, FAILURE, ("a_token_is_kept", a_token_is_kept)],
+    own_tests: &[CONTRACT, PAGES, QUOTA, BURST, NAME, FAILURE, ("a_token_is_kept", a_token_is_kept)],
 };
 
 fn start_gce() -> Running {
@@ -142,6 +143,24 @@ fn behind_contract(driver: &str, port: u16, fake: u16) -> Server {
     command.args(["proxy", "--errors", "-h", "127.0.0.1", "-p", &port.to_string()]);
     command.arg(installed(&format!("contracts/{driver}.json"))).arg(format!("http://127.0.0.1:{fake}"));
     Server::start(&format!("{driver}-contract"), &mut command, port)
+}
+
+/// A page of any fake has two items, and there are three of everything; the default image is not among the first two.
+fn lists_are_followed_to_their_end(running: &Running) {
+    let provider = running.provider();
+    let (images, sizes, regions) = (provider.images().unwrap(), provider.sizes().unwrap(), provider.regions().unwrap());
+    assert!(images.len() >= 3 && sizes.len() >= 3 && regions.len() == 3, "{images:?} {sizes:?} {regions:?}");
+    let default = format!("{} {}", images[0].id, images[0].name).replace(['.', '-'], "");
+    assert!(default.to_lowercase().contains("2404"), "{default}");
+    let names = ["pages-1", "pages-2", "pages-3"];
+    let made = names.map(|name| provider.create(&request(provider.as_ref(), name), &Silent).unwrap().id);
+    let mut listed: Vec<String> = provider.nodes().unwrap().into_iter().map(|node| node.name).collect();
+    listed.retain(|name| names.contains(&name.as_str()));
+    listed.sort();
+    assert_eq!(listed, names);
+    for id in made {
+        destroy(running, provider.as_ref(), &id);
+    }
 }
 
 /// The proxy refuses by itself what the vendor's document does not know: an order for nothing.
