@@ -48,6 +48,8 @@ pub struct Meddler {
 
 impl Meddler {
     /// In front of `origin` (`http://127.0.0.1:PORT`). `rule` is told method, path and the number of requests before, and says what happens.
+    ///
+    /// Where an answer names further servers of this machine (a catalogue of services), it stands in front of those too.
     pub fn before(origin: &str, rule: impl Fn(&str, &str, usize) -> Fault + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -87,6 +89,10 @@ fn meddle(mut stream: TcpStream, port: u16, origin: &str, rule: &Rule, seen: &Mu
     let Some((head, body)) = read_request(&mut stream) else { return };
     let mut words = head.split_ascii_whitespace();
     let (method, path) = (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or_default().to_owned());
+    let (head, path, origin) = match behind_us(&path) {
+        Some((server, own_path)) => (head.replacen(&path, &own_path, 1), own_path, server),
+        None => (head, path, origin.to_owned()),
+    };
     let fault = {
         let mut seen = seen.lock().unwrap();
         let fault = rule(&method, &path, seen.len());
@@ -101,7 +107,7 @@ fn meddle(mut stream: TcpStream, port: u16, origin: &str, rule: &Rule, seen: &Mu
         .into_bytes()
     };
     let answer = match fault {
-        Fault::None => pass_on(&head, &body, port, origin),
+        Fault::None => pass_on(&head, &body, port, &origin),
         Fault::Status(code, after) => {
             let extra = after.map(|after| format!("retry-after: {after}\r\n")).unwrap_or_default();
             status(code, extra, "{}")
@@ -113,12 +119,12 @@ fn meddle(mut stream: TcpStream, port: u16, origin: &str, rule: &Rule, seen: &Mu
         Fault::Garbage => status(200, String::new(), "<html><body>It works!</body></html>"),
         Fault::Empty => status(200, String::new(), "{}"),
         Fault::Truncate => {
-            let whole = pass_on(&head, &body, port, origin);
+            let whole = pass_on(&head, &body, port, &origin);
             let cut = whole.len().saturating_sub(10);
             whole[..cut].to_vec()
         }
         Fault::Swallow => {
-            pass_on(&head, &body, port, origin);
+            pass_on(&head, &body, port, &origin);
             std::thread::sleep(Duration::from_secs(60));
             return;
         }
@@ -130,6 +136,26 @@ fn meddle(mut stream: TcpStream, port: u16, origin: &str, rule: &Rule, seen: &Mu
     };
     let _ = stream.write_all(&answer);
     let _ = stream.shutdown(Shutdown::Both);
+}
+
+/// The server and its own path of a path that [`through_us`] made.
+fn behind_us(path: &str) -> Option<(String, String)> {
+    let (port, rest) = path.strip_prefix("/~")?.split_once('/')?;
+    Some((format!("http://127.0.0.1:{}", port.parse::<u16>().ok()?), format!("/{rest}")))
+}
+
+/// Lets the addresses of other servers of this machine lead to us: `http://127.0.0.1:PORT/x` becomes `http://OURS/~PORT/x`.
+fn through_us(text: &str, ours: &str) -> String {
+    const START: &str = "http://127.0.0.1:";
+    let mut pieces = text.split(START);
+    let mut whole = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (port, rest) = piece.split_at(piece.bytes().take_while(u8::is_ascii_digit).count());
+        let address = format!("{START}{port}");
+        whole += &if address.ends_with(ours) { address } else { format!("http://{ours}/~{port}") };
+        whole += rest;
+    }
+    whole
 }
 
 fn read_request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
@@ -181,7 +207,7 @@ fn pass_on(head: &str, body: &[u8], port: u16, origin: &str) -> Vec<u8> {
     if header(&head, "transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
         content = unchunked(&content);
     }
-    let content = String::from_utf8_lossy(&content).replace(authority, &ours).into_bytes();
+    let content = through_us(&String::from_utf8_lossy(&content).replace(authority, &ours), &ours).into_bytes();
     let kept = head.lines().filter(|line| {
         let name = line.split(':').next().unwrap_or_default().to_ascii_lowercase();
         !["content-length", "transfer-encoding", "connection"].contains(&name.as_str())

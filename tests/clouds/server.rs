@@ -14,7 +14,7 @@ pub struct Server {
 impl Server {
     /// Starts `command` and waits until `port` accepts connections.
     ///
-    /// Panics with the end of its log when it does not, within a minute.
+    /// Panics with the end of its log when it does not, within some minutes: the largest are whole clouds.
     pub fn start(name: &str, command: &mut Command, port: u16) -> Self {
         let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("clouds");
         std::fs::create_dir_all(&dir).unwrap();
@@ -31,7 +31,7 @@ impl Server {
         let start = Instant::now();
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
             let ended = self.child.try_wait().unwrap();
-            if ended.is_some() || start.elapsed() > Duration::from_secs(60) {
+            if ended.is_some() || start.elapsed() > Duration::from_secs(240) {
                 let log = std::fs::read_to_string(&self.log).unwrap_or_default();
                 let end: Vec<&str> = log.lines().rev().take(20).collect();
                 panic!(
