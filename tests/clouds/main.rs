@@ -4,7 +4,10 @@
 
 mod conformance;
 mod fakes;
+mod libcloud;
 mod meddler;
+mod openstack;
+mod rackspace;
 mod server;
 
 use std::sync::OnceLock;
@@ -41,7 +44,15 @@ pub struct Running {
 /// What no error, log or trace may show: every secret of every section has this in it.
 pub const SENTINEL: &str = "s3ntinel";
 
-const CLOUDS: &[&Cloud] = &[&fakes::DIGITALOCEAN, &fakes::HETZNER, &fakes::LINODE, &fakes::VULTR, &fakes::GCE];
+const CLOUDS: &[&Cloud] = &[
+    &fakes::DIGITALOCEAN,
+    &fakes::HETZNER,
+    &fakes::LINODE,
+    &fakes::VULTR,
+    &fakes::GCE,
+    &openstack::CLOUD,
+    &rackspace::CLOUD,
+];
 
 impl Running {
     pub fn open(&self, section: &ProviderConfig) -> Box<dyn Provider> {
@@ -51,6 +62,11 @@ impl Running {
     /// EC2 and its like.
     pub fn speaks_xml(&self) -> bool {
         ["ec2", "eucalyptus"].contains(&self.section.provider.as_str())
+    }
+
+    /// Mimic makes machines of images and sizes that are not there.
+    pub fn believes_everything(&self) -> bool {
+        self.section.provider == "rackspace"
     }
 
     pub fn provider(&self) -> Box<dyn Provider> {
