@@ -452,3 +452,91 @@ fn a_node_is_not_ordered_by_a_slip() {
     }
     assert_eq!(std::fs::read_dir(user.home.path().join("local/nodes")).unwrap().count(), 1);
 }
+
+#[test]
+fn a_cloud_is_configured_and_tried() {
+    use std::os::unix::fs::PermissionsExt;
+    let user = User::new();
+    let file = user.home.path().join("c.ini");
+    user.write("c.ini", "# mine\n[defaults]\nkeep = 3\n\n[provider:there]\nprovider = local\n");
+    let run = user.run(&["--config", "c.ini", "configure", "here", "provider=local", "size=small"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    insta::assert_snapshot!(run.stdout, @"
+    [provider:here]
+    provider = local
+    size = small
+    here answers; it has 0 nodes
+    written to c.ini
+    ");
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(
+        text,
+        "# mine\n[defaults]\nkeep = 3\n\n[provider:there]\nprovider = local\n\n[provider:here]\nprovider = local\nsize = small\n"
+    );
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    // What does not answer, or cannot be right, is not written.
+    let endpoint = format!("endpoint=http://127.0.0.1:{}", dead_port());
+    for (more, code, expected) in [
+        (&["provider=digitalocean", "secret=sentinel-7f3a", &endpoint][..], 10, "nothing was written"),
+        (&["provider=nowhere", "secret=sentinel-7f3a"], 2, "there is no provider"),
+        (&["provider=local", "secrt=sentinel-7f3a"], 2, "did you mean"),
+        (&["provider=local", "sentinel-7f3a"], 2, "KEY=VALUE"),
+        (&["secret=sentinel-7f3a"], 2, "the key is missing"),
+    ] {
+        let run = user.run(&[&["--config", "c.ini", "configure", "new"], more].concat());
+        let said = run.stdout + &run.stderr;
+        assert!(
+            run.code == code && said.contains(expected) && !said.contains("sentinel"),
+            "{more:?}: {} {said}",
+            run.code
+        );
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+    }
+    let run = user.run(&[
+        "--config",
+        "c.ini",
+        "configure",
+        "new",
+        "--no-test",
+        "provider=digitalocean",
+        "secret=sentinel-7f3a",
+    ]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    insta::assert_snapshot!(run.stdout, @"
+    [provider:new]
+    provider = digitalocean
+    secret = ********
+    written to c.ini
+    ");
+    assert!(std::fs::read_to_string(&file).unwrap().ends_with("secret = sentinel-7f3a\n"));
+    // Without a terminal nothing is asked.
+    assert_eq!(user.run(&["configure", "x"]).code, 8);
+}
+
+#[test]
+fn clouds_are_imported() {
+    use std::os::unix::fs::PermissionsExt;
+    let user = User::new();
+    user.write("cloudmesh.yaml", include_str!("cloudmesh.yaml"));
+    let run = user.run(&["--config", "new/c.ini", "import-clouds", "cloudmesh.yaml"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    insta::assert_snapshot!(run.stderr, @"warning: left out: the default chameleon: there is no such cloud in the file");
+    let file = user.home.path().join("new/c.ini");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let headers: Vec<&str> = text.lines().filter(|line| line.starts_with('[')).collect();
+    assert_eq!(headers, ["[provider:uc]", "[provider:tacc]"]);
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(user.run(&["--config", "new/c.ini", "import-clouds", "cloudmesh.yaml"]).code, 2);
+    assert_eq!(user.run(&["--config", "new/c.ini", "import-clouds", "cloudmesh.yaml", "--replace"]).code, 0);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+    user.write(
+        "clouds.yaml",
+        "clouds:\n  one:\n    auth: {auth_url: https://k/v3, username: me, password: sentinel-7f3a, project_name: p}\n",
+    );
+    let run = user.run(&["--config", "new/c.ini", "import-clouds", "clouds.yaml"]);
+    assert!(run.code == 0 && !run.stdout.contains("sentinel"), "{}{}", run.stdout, run.stderr);
+    assert!(std::fs::read_to_string(&file).unwrap().contains("secret = sentinel-7f3a\n"));
+    user.write("broken.yaml", "clouds: [sentinel-7f3a");
+    let run = user.run(&["import-clouds", "broken.yaml"]);
+    assert!(run.code == 2 && !run.stderr.contains("sentinel"), "{}", run.stderr);
+}

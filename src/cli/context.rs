@@ -1,5 +1,6 @@
 //! What commands share: the user's configuration, the inventory, providers, and how to get to a node.
 
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -54,6 +55,14 @@ impl Context {
         }
         let config = user::load(self.globals.config.as_deref())?;
         Ok(self.config.get_or_init(|| config))
+    }
+
+    /// The file the configuration is in, whether it is there or not.
+    pub(super) fn config_file(&self) -> Result<PathBuf, Failure> {
+        self.globals.config.clone().or_else(user::default_path).ok_or_else(|| {
+            Failure::new(Kind::Usage, "there is no home directory to keep a configuration in")
+                .hint("name a file with --config")
+        })
     }
 
     pub(super) fn inventory(&self) -> Result<Inventory, Failure> {
@@ -149,7 +158,7 @@ impl Context {
         Ok(Clouds { open, down })
     }
 
-    fn driver(&self, section: &ProviderConfig) -> Result<Box<dyn Provider>, Failure> {
+    pub(super) fn driver(&self, section: &ProviderConfig) -> Result<Box<dyn Provider>, Failure> {
         let ask = |question: &str| self.ui.ask_secret(question).ok();
         let settings = Settings { section, ask: &ask };
         Ok(providers::open(&Opening { settings, known: self.inventory()?.nodes()?, manners: self.manners()? })?)

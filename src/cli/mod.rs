@@ -3,6 +3,7 @@
 mod activate;
 mod clean_node;
 mod clouds;
+mod configure;
 mod context;
 mod create_node;
 mod deactivate;
@@ -12,6 +13,7 @@ mod exec;
 mod first_login;
 mod forget_host_key;
 mod host_key;
+mod import_clouds;
 mod init;
 mod label_node;
 mod list_images;
@@ -116,12 +118,14 @@ impl Globals {
 enum Command {
     Activate(activate::Activate),
     CleanNode(clean_node::CleanNode),
+    Configure(configure::Configure),
     CreateNode(create_node::CreateNode),
     Deactivate(deactivate::Deactivate),
     DefaultNode(default_node::DefaultNode),
     DestroyNode(destroy_node::DestroyNode),
     Exec(exec::Exec),
     ForgetHostKey(forget_host_key::ForgetHostKey),
+    ImportClouds(import_clouds::ImportClouds),
     Init(init::Init),
     LabelNode(label_node::LabelNode),
     ListImages(list_images::ListImages),
@@ -214,12 +218,14 @@ fn run(cli: Cli, ui: &Ui, unfinished: &Unfinished) -> Result<(), Failure> {
     match cli.command {
         Command::Activate(args) => activate::run(&context, args),
         Command::CleanNode(args) => clean_node::run(&context, args),
+        Command::Configure(args) => configure::run(&context, args),
         Command::CreateNode(args) => create_node::run(&context, args),
         Command::Deactivate(args) => deactivate::run(&context, args),
         Command::DefaultNode(args) => default_node::run(&context, args),
         Command::DestroyNode(args) => destroy_node::run(&context, args),
         Command::Exec(args) => exec::run(&context, args),
         Command::ForgetHostKey(args) => forget_host_key::run(&context, args),
+        Command::ImportClouds(args) => import_clouds::run(&context, args),
         Command::Init(args) => init::run(&context, args),
         Command::LabelNode(args) => label_node::run(&context, args),
         Command::ListImages(args) => list_images::run(&context, args),

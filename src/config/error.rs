@@ -56,6 +56,8 @@ pub enum Error {
     Read { path: PathBuf, source: io::Error },
     #[error("{} has {size} bytes; a configuration file has at most {limit}", path.display())]
     TooBig { path: PathBuf, size: u64, limit: u64 },
+    #[error("cannot write {}: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
 }
 
 impl Explain for Error {

@@ -5,6 +5,8 @@
 //! number, a time or a path of an app may look like; [`settings`] is what travels to the node.
 
 pub mod app_ini;
+pub mod clouds_yaml;
+pub mod edit;
 pub mod error;
 pub mod ini_file;
 pub mod paths;

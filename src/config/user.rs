@@ -95,6 +95,8 @@ const SECRET_KEYS: [&str; 3] = ["password", "session_token", "token"];
 /// Keys of toppcloud's file, and today's.
 const OLD_KEYS: [(&str, &str); 4] =
     [("image_id", "image"), ("image_name", "image"), ("remote_username", "user"), ("size_id", "size")];
+/// Values are taken as they are written: a secret may hold anything.
+pub(super) const DIALECT: Dialect = Dialect { literal: |_| true, bare: |_| false };
 const DEFAULT_KEYS: [&str; 3] = ["keep", "node", "provider"];
 
 impl Default for UserConfig {
@@ -135,7 +137,7 @@ pub fn load(path: Option<&Path>) -> Result<UserConfig, Error> {
 
 /// Checks the text of a user's configuration; `path` is for the messages.
 pub fn parse(path: &Path, text: &str) -> Result<UserConfig, Error> {
-    let (file, problems) = ini_file::parse(path, text, &Dialect { literal: |_| true, bare: |_| false });
+    let (file, problems) = ini_file::parse(path, text, &DIALECT);
     let mut config = UserConfig {
         path: Some(path.to_owned()),
         defaults: Defaults::default(),
@@ -185,12 +187,7 @@ impl UserConfig {
 
     /// Whether somebody who reads the file learns something.
     fn holds_secret(&self) -> bool {
-        let literal = |secret: &Secret| {
-            let text = secret.expose();
-            !text.is_empty()
-                && text != "TBD"
-                && !["env:", "command:", "file:"].iter().any(|kind| text.starts_with(kind))
-        };
+        let literal = |secret: &Secret| is_literal(secret.expose());
         let names_secret =
             |key: &str| ["secret", "password", "token"].iter().any(|word| key.to_lowercase().contains(word));
         let has_password = |text: &str| text.split_once("://").is_some_and(|(_, rest)| rest.contains('@'));
@@ -202,6 +199,16 @@ impl UserConfig {
             |(key, value): (&String, &Secret)| (names_secret(key) && literal(value)) || has_password(value.expose());
         self.providers.values().any(provider) || self.services.values().flatten().any(setting)
     }
+}
+
+/// Whether a secret is itself, and does not only say where it is.
+pub fn is_literal(text: &str) -> bool {
+    !text.is_empty() && text != "TBD" && !["env:", "command:", "file:"].iter().any(|kind| text.starts_with(kind))
+}
+
+/// Whether what stands at a key of a section must not be shown.
+pub fn is_secret(key: &str) -> bool {
+    key == "secret" || SECRET_KEYS.contains(&key)
 }
 
 struct Reader<'a> {

@@ -195,6 +195,12 @@ impl Ui {
         }
     }
 
+    /// Asks for a line of text; without a terminal it fails and says what to do instead. An empty answer is `None`.
+    pub fn ask_text(&self, question: &str, without_terminal: &str) -> Result<Option<String>, Failure> {
+        let answer = self.ask(&format!("{question}: "), without_terminal)?;
+        Ok(Some(answer.trim().to_owned()).filter(|answer| !answer.is_empty()))
+    }
+
     /// Asks for something that does not appear on the terminal. `what` names it.
     pub fn ask_secret(&self, what: &str) -> Result<Secret, Failure> {
         if !self.interactive {
