@@ -249,7 +249,7 @@ fn an_api_in_trouble_is_an_error_that_says_so(running: &Running) {
     }
 }
 
-fn section_behind(running: &Running, meddler: &Meddler) -> cloudtool::config::ProviderConfig {
+pub fn section_behind(running: &Running, meddler: &Meddler) -> cloudtool::config::ProviderConfig {
     let mut section = running.section.clone();
     section.endpoint = section.endpoint.map(|endpoint| endpoint.replace(&running.origin, &meddler.origin()));
     section

@@ -3,6 +3,8 @@
 //! `make test-clouds` installs the servers (into `/var/cache/cloudtool-tests/clouds`) and runs this; names are `CLOUD::TEST`.
 
 mod conformance;
+mod ec2;
+mod eucalyptus;
 mod fakes;
 mod libcloud;
 mod meddler;
@@ -52,6 +54,8 @@ const CLOUDS: &[&Cloud] = &[
     &fakes::GCE,
     &openstack::CLOUD,
     &rackspace::CLOUD,
+    &ec2::CLOUD,
+    &eucalyptus::CLOUD,
 ];
 
 impl Running {

@@ -27,6 +27,8 @@ pub enum Fault {
     Hang,
     /// Sent elsewhere, by 302.
     Redirect,
+    /// Answered with this status and XML.
+    Xml(u16, &'static str),
 }
 
 /// One request that came by.
@@ -35,10 +37,18 @@ pub struct Seen {
     pub method: String,
     /// With its query.
     pub path: String,
+    pub body: String,
     pub fault: Fault,
 }
 
-type Rule = Box<dyn Fn(&str, &str, usize) -> Fault + Send + Sync>;
+type Rule = Box<dyn Fn(&Incoming<'_>, usize) -> Fault + Send + Sync>;
+
+/// A request that something is about to happen to.
+struct Incoming<'a> {
+    method: &'a str,
+    path: &'a str,
+    body: &'a str,
+}
 
 pub struct Meddler {
     pub port: u16,
@@ -51,11 +61,20 @@ impl Meddler {
     ///
     /// Where an answer names further servers of this machine (a catalogue of services), it stands in front of those too.
     pub fn before(origin: &str, rule: impl Fn(&str, &str, usize) -> Fault + Send + Sync + 'static) -> Self {
+        Self::ruled(origin, Box::new(move |incoming, before| rule(incoming.method, incoming.path, before)))
+    }
+
+    /// The same where all requests have one path: `rule` is told the body instead.
+    pub fn looking_into(origin: &str, rule: impl Fn(&str, usize) -> Fault + Send + Sync + 'static) -> Self {
+        Self::ruled(origin, Box::new(move |incoming, before| rule(incoming.body, before)))
+    }
+
+    fn ruled(origin: &str, rule: Rule) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let (seen, ended) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
         let shared: (Arc<Mutex<Vec<Seen>>>, Arc<AtomicBool>) = (seen.clone(), ended.clone());
-        let (origin, rule): (String, Arc<Rule>) = (origin.to_owned(), Arc::new(Box::new(rule)));
+        let (origin, rule): (String, Arc<Rule>) = (origin.to_owned(), Arc::new(rule));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 if shared.1.load(Ordering::SeqCst) {
@@ -95,8 +114,9 @@ fn meddle(mut stream: TcpStream, port: u16, origin: &str, rule: &Rule, seen: &Mu
     };
     let fault = {
         let mut seen = seen.lock().unwrap();
-        let fault = rule(&method, &path, seen.len());
-        seen.push(Seen { method: method.clone(), path: path.clone(), fault });
+        let text = String::from_utf8_lossy(&body).into_owned();
+        let fault = rule(&Incoming { method: &method, path: &path, body: &text }, seen.len());
+        seen.push(Seen { method: method.clone(), path: path.clone(), body: text, fault });
         fault
     };
     let status = |status: u16, extra: String, body: &str| {
@@ -132,6 +152,7 @@ fn meddle(mut stream: TcpStream, port: u16, origin: &str, rule: &Rule, seen: &Mu
             std::thread::sleep(Duration::from_secs(60));
             return;
         }
+        Fault::Xml(code, body) => status(code, String::new(), body),
         Fault::Redirect => status(302, "location: http://127.0.0.2:9/elsewhere\r\n".into(), ""),
     };
     let _ = stream.write_all(&answer);

@@ -242,7 +242,7 @@ impl Provider for Ec2 {
 
     /// Without those that have ended, which stay listed for an hour.
     fn nodes(&self) -> Result<Vec<Node>> {
-        let mut nodes = self.instances(|all| all.with("MaxResults", "1000"))?;
+        let mut nodes = self.instances(|all| all.with("MaxResults", "100"))?;
         nodes.retain(|node| !instance::has_ended(node));
         Ok(nodes)
     }
