@@ -37,10 +37,10 @@ pub fn find(settings: &Settings<'_>) -> Result<(Keys, Option<String>)> {
         return Ok((keys, region(None)?));
     }
     let named = settings.text(&["profile"], &[])?;
-    if named.is_none() {
-        if let Some(keys) = of_environment(settings)? {
-            return Ok((keys, region(None)?));
-        }
+    if named.is_none()
+        && let Some(keys) = of_environment(settings)?
+    {
+        return Ok((keys, region(None)?));
     }
     let section = settings.name();
     let name = match named {
@@ -181,11 +181,10 @@ mod tests {
     use super::*;
     use crate::config::ProviderConfig;
 
-    fn profile(
-        credentials: &str,
-        config: &str,
-        name: &str,
-    ) -> Result<Option<(String, String, Option<String>, Option<String>)>> {
+    /// Access key, secret, token, region.
+    type Found = (String, String, Option<String>, Option<String>);
+
+    fn profile(credentials: &str, config: &str, name: &str) -> Result<Option<Found>> {
         let dir = tempfile::tempdir().unwrap();
         let file = |name: &str, text: &str| {
             let path = dir.path().join(name);

@@ -200,7 +200,7 @@ impl Provider for Ec2 {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { prices: self.is_amazon(), ..CAPABILITIES }
+        if self.is_amazon() { CAPABILITIES } else { super::eucalyptus::CAPABILITIES }
     }
 
     /// Of all the world's images only the account's own and those of Canonical and Debian: there are tens of thousands.
