@@ -32,6 +32,8 @@ pub const CLOUD: Cloud = Cloud {
         ("pages_are_followed_to_the_end", pages_are_followed_to_the_end),
         ("libcloud_sees_the_same", libcloud_sees_the_same),
         ("the_real_secret_is_not_shown", the_real_secret_is_not_shown),
+        ("credentials_of_a_session_are_used", credentials_of_a_session_are_used),
+        ("several_are_ordered_at_once", several_are_ordered_at_once),
         ("profiles_of_amazons_tools_are_used", profiles_of_amazons_tools_are_used),
     ],
 };
@@ -358,6 +360,42 @@ fn the_real_secret_is_not_shown(running: &Running) {
         assert!(!text.contains(hidden), "{hidden} in {text}");
     }
     destroy(running, running.provider().as_ref(), &node.id);
+}
+
+fn credentials_of_a_session_are_used(running: &Running) {
+    let session = account("session");
+    let mut section = section_of(&running.origin, session);
+    let token = session["aws_session_token"].as_str().unwrap();
+    section.secrets.insert("session_token".into(), Secret::new(token));
+    running.open(&section).nodes().unwrap();
+    for token in [None, Some("another")] {
+        section.secrets.clear();
+        section.secrets.extend(token.map(|token| ("session_token".to_owned(), Secret::new(token))));
+        let error = running.open(&section).nodes().unwrap_err();
+        assert_eq!(error.kind(), Kind::Authentication, "{token:?}: {error}");
+    }
+}
+
+fn several_are_ordered_at_once(running: &Running) {
+    // In a region where neither the key nor the group are there yet: all of them find that out.
+    let mut section = running.section.clone();
+    section.region = Some("eu-west-2".into());
+    let provider = running.open(&section);
+    let names = ["web1", "web2", "web3"];
+    let nodes: Vec<Node> = std::thread::scope(|scope| {
+        let order = |name| {
+            let wish = CreateRequest { location: None, ..wish(running, name) };
+            let provider = &provider;
+            scope.spawn(move || provider.create(&wish, &Silent).unwrap())
+        };
+        let orders = names.map(order);
+        orders.map(|order| order.join().unwrap()).into()
+    });
+    for (node, name) in nodes.iter().zip(names) {
+        assert_eq!((node.name.as_str(), &node.answer["groupSet"][0]["groupName"]), (name, &Value::from("cloudtool")));
+        assert_eq!(node.answer["groupSet"], nodes[0].answer["groupSet"]);
+    }
+    assert_eq!(provider.nodes().unwrap().len(), names.len());
 }
 
 fn profiles_of_amazons_tools_are_used(running: &Running) {

@@ -35,25 +35,21 @@ fn network_of(query: &Query, subnet: &str) -> Result<String> {
 
 /// The id of our group, in a network or in the default one.
 fn group(query: &Query, network: Option<&str>) -> Result<String> {
-    let call = Call::new("DescribeSecurityGroups");
-    let call = match network {
-        Some(id) => call.filter("vpc-id", &[id]).filter("group-name", &[GROUP]),
-        None => call.list("GroupName", &[GROUP]),
-    };
-    let found = match query.list(&call, "securityGroupInfo") {
-        Err(error) if is_refused(&error, "InvalidGroup.NotFound") => Vec::new(),
-        found => found?,
-    };
-    if let Some(id) = found.first().and_then(|group| text(group, "groupId")) {
+    if let Some(id) = find(query, network)? {
         return Ok(id);
     }
     let call = Call::new("CreateSecurityGroup")
         .with("GroupName", GROUP)
         .with("GroupDescription", "SSH and HTTP for nodes of cloudtool");
-    let made = query.read(&match network {
+    let call = match network {
         Some(id) => call.with("VpcId", id),
         None => call,
-    })?;
+    };
+    let made = match query.read(&call) {
+        // Another order makes it at the same time, and its rules.
+        Err(error) if is_refused(&error, "InvalidGroup.Duplicate") => return find(query, network)?.ok_or(error),
+        made => made?,
+    };
     let id = text(&made, "groupId").ok_or_else(|| query.0.lacks("CreateSecurityGroup", "groupId"))?;
     let rules = PORTS.iter().zip(1..).fold(
         Call::new("AuthorizeSecurityGroupIngress").with("GroupId", &id),
@@ -71,6 +67,19 @@ fn group(query: &Query, network: Option<&str>) -> Result<String> {
         return Err(error);
     }
     Ok(id)
+}
+
+fn find(query: &Query, network: Option<&str>) -> Result<Option<String>> {
+    let call = Call::new("DescribeSecurityGroups");
+    let call = match network {
+        Some(id) => call.filter("vpc-id", &[id]).filter("group-name", &[GROUP]),
+        None => call.list("GroupName", &[GROUP]),
+    };
+    let found = match query.list(&call, "securityGroupInfo") {
+        Err(error) if is_refused(&error, "InvalidGroup.NotFound") => Vec::new(),
+        found => found?,
+    };
+    Ok(found.first().and_then(|group| text(group, "groupId")))
 }
 
 fn is_forbidden(error: &Error) -> bool {

@@ -33,12 +33,28 @@ def user(iam, name, *actions):
     return {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
 
 
+def session(endpoint, account):
+    """Credentials for an hour, of a role that may look."""
+    iam = client("iam", endpoint, **account)
+    trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    arn = iam.create_role(RoleName="looker", AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    iam.put_role_policy(RoleName="looker", PolicyName="all", PolicyDocument=policy("ec2:Describe*"))
+    made = client("sts", endpoint, **account).assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
+    return {
+        "aws_access_key_id": made["AccessKeyId"],
+        "aws_secret_access_key": made["SecretAccessKey"],
+        "aws_session_token": made["SessionToken"],
+    }
+
+
 def accounts(endpoint):
     nobody = {"aws_access_key_id": "nobody", "aws_secret_access_key": "nobody"}
     admin = user(client("iam", endpoint, **nobody), "admin", "*")
     iam = client("iam", endpoint, **admin)
     return {
         "admin": admin,
+        "session": session(endpoint, admin),
         "reader": user(iam, "reader", "ec2:Describe*"),
         "unwalled": user(
             iam, "unwalled", "ec2:Describe*", "ec2:RunInstances", "ec2:CreateTags", "ec2:TerminateInstances"
