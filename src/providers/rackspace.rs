@@ -90,7 +90,7 @@ impl Rackspace {
         };
         let base = settings.text(&["endpoint"], &[])?.unwrap_or_else(|| ADDRESS.into());
         let api = Api::new(&name, &base, Box::new(Anonymous), manners)?
-            .with_credentials(&secret.from, &[secret.value.clone()]);
+            .with_credentials(&secret.from, std::slice::from_ref(&secret.value));
         let drawer = manners.tokens.of(&[NAME, &base, user, secret.value.expose()]);
         Ok(Rackspace {
             session: Session::new(Identity { api, body: json!({"auth": auth}) }, drawer),

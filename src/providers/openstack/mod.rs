@@ -63,7 +63,7 @@ impl OpenStack {
     fn service(&self, kind: &str, root: fn(&str) -> &str) -> Result<Api> {
         let endpoint = self.endpoint(kind)?;
         let api = Api::new(&self.name, root(&endpoint.url), Box::new(ByToken(self.session.clone())), &self.manners)?;
-        Ok(api.with_credentials(&self.account.from, &[self.account.secret.clone()]))
+        Ok(api.with_credentials(&self.account.from, std::slice::from_ref(&self.account.secret)))
     }
 
     fn endpoint(&self, kind: &str) -> Result<Endpoint> {
