@@ -4,6 +4,9 @@ The virtual machines are Nova's own make-believe driver's (`fake.FakeDriver`), a
 own functional tests. Everything else is what runs in a data centre.
 """
 
+# Nova is told how to behave before it is imported.
+# ruff: noqa: E402
+
 import copy
 import itertools
 import os
