@@ -54,20 +54,22 @@ const TASKS: &[(&str, NodeState)] = &[
 
 /// What a server can be told to do.
 pub struct Verb {
-    /// The action for each status; the first is tried without a look at the status.
-    actions: &'static [(&'static str, &'static str)],
+    /// Tried without a look at the status.
+    action: &'static str,
+    /// What comes to the same in other statuses.
+    others: &'static [(&'static str, &'static str)],
     /// The states in which there is nothing to do.
     done: &'static [NodeState],
 }
 
 pub const START: Verb = Verb {
-    actions: &[("SHUTOFF", "os-start"), ("SHELVED", "unshelve"), ("SHELVED_OFFLOADED", "unshelve")],
+    action: "os-start",
+    others: &[("SHELVED", "unshelve"), ("SHELVED_OFFLOADED", "unshelve")],
     done: &[NodeState::Running, NodeState::Pending],
 };
-pub const STOP: Verb = Verb { actions: &[("ACTIVE", "os-stop")], done: &[NodeState::Stopped, NodeState::Stopping] };
-pub const SUSPEND: Verb = Verb { actions: &[("ACTIVE", "suspend")], done: &[NodeState::Suspended] };
-pub const RESUME: Verb =
-    Verb { actions: &[("SUSPENDED", "resume"), ("PAUSED", "unpause")], done: &[NodeState::Running] };
+pub const STOP: Verb = Verb { action: "os-stop", others: &[], done: &[NodeState::Stopped, NodeState::Stopping] };
+pub const SUSPEND: Verb = Verb { action: "suspend", others: &[], done: &[NodeState::Suspended] };
+pub const RESUME: Verb = Verb { action: "resume", others: &[("PAUSED", "unpause")], done: &[NodeState::Running] };
 
 /// The metadata that marks a server as ours, and the one of its order.
 const MARK: &str = "cloudtool";
@@ -187,8 +189,7 @@ impl Nova {
     /// Nova refuses an order that does not fit the status, also where there is nothing to do; only then is the status looked at.
     pub fn tell(&self, id: &str, verb: &Verb) -> Result<()> {
         let action = |action: &str| json!({action: null});
-        let (first, rest) = verb.actions.split_first().expect("a verb has an action");
-        let error = match self.act(id, action(first.1), true) {
+        let error = match self.act(id, action(verb.action), true) {
             Err(error) if is_conflict(&error) => error,
             answered => return answered,
         };
@@ -196,7 +197,7 @@ impl Nova {
         if verb.done.contains(&node.state) {
             return Ok(());
         }
-        match rest.iter().find(|(status, _)| node.answer["status"] == *status) {
+        match verb.others.iter().find(|(status, _)| node.answer["status"] == *status) {
             Some((_, other)) => self.act(id, action(other), true),
             None => Err(error),
         }
