@@ -38,7 +38,6 @@ pub struct Seen {
     /// With its query.
     pub path: String,
     pub body: String,
-    pub fault: Fault,
 }
 
 type Rule = Box<dyn Fn(&Incoming<'_>, usize) -> Fault + Send + Sync>;
@@ -116,7 +115,7 @@ fn meddle(mut stream: TcpStream, port: u16, origin: &str, rule: &Rule, seen: &Mu
         let mut seen = seen.lock().unwrap();
         let text = String::from_utf8_lossy(&body).into_owned();
         let fault = rule(&Incoming { method: &method, path: &path, body: &text }, seen.len());
-        seen.push(Seen { method: method.clone(), path: path.clone(), body: text, fault });
+        seen.push(Seen { method: method.clone(), path: path.clone(), body: text });
         fault
     };
     let status = |status: u16, extra: String, body: &str| {
