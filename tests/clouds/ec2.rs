@@ -33,6 +33,7 @@ pub const CLOUD: Cloud = Cloud {
         ("libcloud_sees_the_same", libcloud_sees_the_same),
         ("the_real_secret_is_not_shown", the_real_secret_is_not_shown),
         ("credentials_of_a_session_are_used", credentials_of_a_session_are_used),
+        ("the_documented_policy_is_enough", the_documented_policy_is_enough),
         ("several_are_ordered_at_once", several_are_ordered_at_once),
         ("profiles_of_amazons_tools_are_used", profiles_of_amazons_tools_are_used),
     ],
@@ -374,6 +375,26 @@ fn credentials_of_a_session_are_used(running: &Running) {
         let error = running.open(&section).nodes().unwrap_err();
         assert_eq!(error.kind(), Kind::Authentication, "{token:?}: {error}");
     }
+}
+
+fn the_documented_policy_is_enough(running: &Running) {
+    // In a region where the key and the group must be made.
+    let mut section = section_of(&running.origin, account("documented"));
+    section.region = Some("eu-north-1".into());
+    let provider = running.open(&section);
+    let wish = CreateRequest { location: None, ..request(provider.as_ref(), "documented") };
+    let node = provider.create(&wish, &Silent).unwrap();
+    assert_eq!(node.answer["groupSet"][0]["groupName"], "cloudtool");
+    section.rest.insert("network".into(), node.answer["subnetId"].as_str().unwrap().to_owned());
+    let wish = CreateRequest { name: "documented-too".parse().unwrap(), ..wish };
+    let other = running.open(&section).create(&wish, &Silent).unwrap();
+    await_state(running, provider.as_ref(), &node.id, NodeState::Running);
+    provider.reboot(&node.id, &Silent).unwrap();
+    provider.stop(&node.id, &Silent).unwrap();
+    await_state(running, provider.as_ref(), &node.id, NodeState::Stopped);
+    provider.start(&node.id, &Silent).unwrap();
+    destroy(running, provider.as_ref(), &node.id);
+    destroy(running, provider.as_ref(), &other.id);
 }
 
 fn several_are_ordered_at_once(running: &Running) {

@@ -9,6 +9,8 @@ ec2_admin.py ENDPOINT groups               the security groups with the ports th
 
 import base64
 import json
+import pathlib
+import re
 import sys
 
 import boto3
@@ -48,12 +50,20 @@ def session(endpoint, account):
     }
 
 
+def documented_actions():
+    """What the book says is enough."""
+    book = pathlib.Path(__file__).resolve().parents[3] / "docs/book/src/clouds.md"
+    document = re.search(r"## Amazon EC2.*?```json\n(.*?)```", book.read_text(), re.DOTALL)[1]
+    return json.loads(document)["Statement"][0]["Action"]
+
+
 def accounts(endpoint):
     nobody = {"aws_access_key_id": "nobody", "aws_secret_access_key": "nobody"}
     admin = user(client("iam", endpoint, **nobody), "admin", "*")
     iam = client("iam", endpoint, **admin)
     return {
         "admin": admin,
+        "documented": user(iam, "documented", *documented_actions()),
         "session": session(endpoint, admin),
         "reader": user(iam, "reader", "ec2:Describe*"),
         "unwalled": user(
