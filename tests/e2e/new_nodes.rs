@@ -11,6 +11,7 @@ pub const TESTS: &[Test] = &[
     ("several_are_created_switched_and_destroyed_at_once", several_are_created_switched_and_destroyed_at_once),
     ("the_first_login_replaces_the_host_key", the_first_login_replaces_the_host_key),
     ("whoever_the_image_lets_in_is_found", whoever_the_image_lets_in_is_found),
+    ("commands_run_on_all_nodes_of_a_label", commands_run_on_all_nodes_of_a_label),
     ("a_node_that_fails_after_its_order_is_not_forgotten", a_node_that_fails_after_its_order_is_not_forgotten),
     ("ctrl_c_forgets_no_node", ctrl_c_forgets_no_node),
 ];
@@ -148,6 +149,36 @@ END
     let output = world.command(args).env("CLOUDTOOL_DATA_DIR", home.path()).output().expect("the binary starts");
     assert_success(&output);
     assert!(both(&output).contains("lets in debian, not root"), "{}", both(&output));
+}
+
+fn commands_run_on_all_nodes_of_a_label(world: &World) {
+    let _nodes = Nodes(world, "ct-run{1..2}");
+    world.ok(["create-node", "ct-run{1..2}", "--wait"]);
+    assert_eq!(world.ok(["label-node", "ct-run1", "both", "first"]), "ct-run1: both first\n");
+    world.ok(["label-node", "ct-run2", "both"]);
+    let sorted = |text: &str| {
+        let mut lines: Vec<&str> = text.lines().collect();
+        lines.sort_unstable();
+        lines.join("\n")
+    };
+    assert_eq!(sorted(&world.ok(["exec", "--on", "@both", "--", "hostname"])), "ct-run1 | ct-run1\nct-run2 | ct-run2");
+    // As ssh's own program sees the node: its first login was ours, its key is pinned. Arguments arrive as they are.
+    let words = ["ssh", "ct-run1", "printf", "%s|", "a b", "$HOME", "*"];
+    assert_eq!(world.ok(words), "a b|$HOME|*|");
+    assert_eq!(world.ok(["ssh", "ct-run2", "echo $HOME | wc -l; exit 0"]), "1\n");
+    world.fails(7, ["ssh", "ct-run1", "exit 7"]);
+    // Both streams, long lines, lines without an end; a failure on one of them.
+    let script = "seq -f %.0f-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx 20000; seq 20000 >&2; printf end; [ $(hostname) = ct-run2 ] || exit 3";
+    let output = world.cloudtool(["exec", "--on", "ct-run*", "--limit", "1", "--", script]);
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!((output.status.code(), stdout.lines().count()), (Some(1), 2 * 20_001), "{stderr:.1000}");
+    assert!(stdout.contains("ct-run1 | end\nct-run2 | 1-xxx"), "one after the other");
+    assert_eq!(stderr.lines().filter(|line| line.starts_with("ct-run2 | ")).count(), 20_000);
+    assert!(stderr.contains("ct-run1: the command ended with status 3\n"), "{stderr:.1000}");
+    let output = world.cloudtool(["--json", "exec", "--on", "@first", "--", "kill -9 $$"]);
+    assert_eq!(json_lines(&output)[0]["status"], 137, "{}", both(&output));
+    world.ok(["label-node", "ct-run1", "both", "--remove"]);
+    assert_eq!(world.ok(["exec", "--on", "@both", "--", "hostname"]), "ct-run2 | ct-run2\n");
 }
 
 fn a_node_that_fails_after_its_order_is_not_forgotten(world: &World) {
