@@ -1,7 +1,7 @@
 //! Who is let in and whom we believe: host keys, users with and without sudo, keys, ports, `~/.ssh/config`.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::Test;
 use crate::http::get;
-use crate::world::{App, NODE, World, assert_success, both};
+use crate::world::{App, NODE, World, assert_success, at_a_terminal, both};
 
 pub const TESTS: &[Test] = &[
     ("host_keys_are_strict", host_keys_are_strict),
@@ -76,32 +76,7 @@ impl Person {
 
     /// Runs it in a terminal (of `script`), where these lines are typed.
     fn at_a_terminal(&self, world: &World, args: &[&str], typed: &str) -> (Option<i32>, String) {
-        let inner = self.command(world, args);
-        let words: Vec<String> = std::iter::once(inner.get_program())
-            .chain(inner.get_args())
-            .map(|word| format!("'{}'", word.to_str().expect("UTF-8")))
-            .collect();
-        let mut script = Command::new("script");
-        script.args(["-qec", &words.join(" "), "/dev/null"]).env_clear();
-        for (name, value) in inner.get_envs() {
-            script.env(name, value.expect("it is set"));
-        }
-        let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script starts");
-        let mut input = child.stdin.take().expect("a pipe");
-        let mut output = child.stdout.take().expect("a pipe");
-        let mut seen = Vec::new();
-        let mut answered = false;
-        let mut piece = [0; 1024];
-        // A person answers when there is a question, and `script` ends too early when its input does.
-        while let Ok(read @ 1..) = output.read(&mut piece) {
-            seen.extend_from_slice(&piece[..read]);
-            if !answered && String::from_utf8_lossy(&seen).contains("[y/N]") {
-                input.write_all(typed.as_bytes()).expect("it is typed");
-                answered = true;
-            }
-        }
-        let status = child.wait().expect("script ends");
-        (status.code(), String::from_utf8_lossy(&seen).into_owned())
+        at_a_terminal(&self.command(world, args), typed)
     }
 
     fn known_hosts(&self) -> String {

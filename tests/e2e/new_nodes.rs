@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use crate::Test;
-use crate::world::{World, assert_success, both, json_lines};
+use crate::world::{World, assert_success, at_a_terminal, both, json_lines};
 
 pub const TESTS: &[Test] = &[
     ("several_are_created_switched_and_destroyed_at_once", several_are_created_switched_and_destroyed_at_once),
@@ -193,6 +193,19 @@ fn a_node_that_fails_after_its_order_is_not_forgotten(world: &World) {
     assert!(said.contains("ct-late2 (id ct-late2) was destroyed again"), "{said}");
     assert_eq!(state(world, "ct-late2"), None);
     assert!(!world.ok(["list-nodes", "--cached"]).contains("ct-late2"));
+    // At a terminal a person is asked, whatever --yes says.
+    let create =
+        |typed: &str| at_a_terminal(&world.command(["-y", "create-node", "ct-late2", "--timeout", "0"]), typed);
+    let (code, seen) = create("n\n");
+    assert!(
+        code == Some(10) && seen.contains("Destroy it? [y/N]") && seen.contains("cloudtool destroy-node ct-late2"),
+        "{seen}"
+    );
+    assert!(state(world, "ct-late2").is_some());
+    world.ok(["destroy-node", "ct-late2", "-y"]);
+    let (code, seen) = create("y\n");
+    assert!(code == Some(10) && seen.contains("ct-late2 (id ct-late2) was destroyed again"), "{seen}");
+    assert_eq!(state(world, "ct-late2"), None);
 }
 
 fn ctrl_c_forgets_no_node(world: &World) {

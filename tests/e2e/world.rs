@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -267,4 +267,33 @@ pub fn assert_success(output: &Output) {
 pub fn json_lines(output: &Output) -> Vec<serde_json::Value> {
     let text = String::from_utf8_lossy(&output.stdout);
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+}
+
+/// Runs a command of ours in a terminal (of `script`), where these lines are typed at the first yes-or-no question.
+pub fn at_a_terminal(inner: &Command, typed: &str) -> (Option<i32>, String) {
+    let words: Vec<String> = std::iter::once(inner.get_program())
+        .chain(inner.get_args())
+        .map(|word| format!("'{}'", word.to_str().expect("UTF-8")))
+        .collect();
+    let mut script = Command::new("script");
+    script.args(["-qec", &words.join(" "), "/dev/null"]).env_clear();
+    for (name, value) in inner.get_envs() {
+        script.env(name, value.expect("it is set"));
+    }
+    let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script starts");
+    let mut input = child.stdin.take().expect("a pipe");
+    let mut output = child.stdout.take().expect("a pipe");
+    let mut seen = Vec::new();
+    let mut answered = false;
+    let mut piece = [0; 1024];
+    // A person answers when there is a question, and `script` ends too early when its input does.
+    while let Ok(read @ 1..) = output.read(&mut piece) {
+        seen.extend_from_slice(&piece[..read]);
+        if !answered && String::from_utf8_lossy(&seen).contains("[y/N]") {
+            input.write_all(typed.as_bytes()).expect("it is typed");
+            answered = true;
+        }
+    }
+    let status = child.wait().expect("script ends");
+    (status.code(), String::from_utf8_lossy(&seen).into_owned())
 }
