@@ -144,14 +144,19 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The body as JSON; [`Value::Null`] when there is none.
+    /// The body as a JSON object; [`Value::Null`] when there is none.
     ///
     /// Errors: [`Error::Api`] when it is something else.
     pub fn json(&self) -> Result<Value> {
         if self.body.is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_slice(&self.body).map_err(|error| self.nonsense(&format!("that is not JSON: {error}")))
+        match serde_json::from_slice(&self.body) {
+            Ok(value @ (Value::Object(_) | Value::Null)) => Ok(value),
+            // No API here answers so, and a list has no fields that could be looked for.
+            Ok(_) => Err(self.nonsense("that is no JSON object")),
+            Err(error) => Err(self.nonsense(&format!("that is not JSON: {error}"))),
+        }
     }
 
     /// The error for a body that is not what it should be; `why` completes "answers with N bytes of TYPE ...".
@@ -205,6 +210,23 @@ mod tests {
             let url = url(Request::get(format!("droplets/{}", segment(id))));
             let rest = url.strip_prefix("https://api.test/v2/droplets/").unwrap();
             assert!(!rest.is_empty() && !rest.contains(['/', '?', '#', ' ']), "{url}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_an_object_or_nothing() {
+        let answer = |body: &[u8]| Answer {
+            provider: "c".into(),
+            request: "GET /x".into(),
+            status: 200,
+            headers: HeaderMap::new(),
+            body: body.to_vec(),
+        };
+        assert_eq!(answer(b"").json().unwrap(), Value::Null);
+        assert_eq!(answer(b"{\"a\":1}").json().unwrap()["a"], 1);
+        for body in ["[]", "1", "\"x\"", "{", "<html>"] {
+            let error = answer(body.as_bytes()).json().unwrap_err().to_string();
+            assert!(error.contains("that is no"), "{body}: {error}");
         }
     }
 
