@@ -15,7 +15,7 @@ use crate::error::{Failure, Kind};
 use crate::inventory::{KnownHosts, NodeRecord};
 use crate::names::NodeName;
 use crate::providers::{
-    CreateRequest, Node, NodeState, Progress, Provider, Size, Wait, select, select_image, select_size,
+    CreateRequest, Image, Node, NodeState, Progress, Provider, Size, Wait, select, select_image, select_size,
     wait_until_running,
 };
 use crate::ui::Ui;
@@ -148,9 +148,11 @@ impl Order {
         let size = args.size.as_deref().or(section.size.as_deref());
         let location = args.location.as_deref().or(section.location.as_deref());
         let (authorized_keys, identity) = login_keys::find(section)?;
+        let images = cloud.images()?;
+        let image = select_image(name, image, &images)?;
         Ok(Order {
-            image: select_image(name, image, &cloud.images()?)?.id.clone(),
-            size: select_size(name, size, &cloud.sizes()?)?.clone(),
+            image: image.id.clone(),
+            size: size_for(cloud, image, size)?,
             location: match location {
                 Some(wanted) => Some(select(name, wanted, &cloud.regions()?)?.id.clone()),
                 None => None,
@@ -173,6 +175,22 @@ impl From<Failure> for Failed {
     }
 }
 
+/// The size that was asked for among those that can run the image.
+fn size_for(cloud: &dyn Provider, image: &Image, wanted: Option<&str>) -> Result<Size, Failure> {
+    let all = cloud.sizes()?;
+    let fitting: Vec<Size> = all.iter().filter(|size| cloud.fits(image, size)).cloned().collect();
+    match select_size(cloud.name(), wanted, &fitting) {
+        Ok(size) => Ok(size.clone()),
+        Err(error) => Err(match select_size(cloud.name(), wanted, &all) {
+            Ok(size) if !cloud.fits(image, size) => {
+                let message = format!("{} cannot run {}: they are for different processors", size.id, image.name);
+                Failure::new(Kind::Usage, message).hint("choose another --size, or an --image for its processor")
+            }
+            _ => error.into(),
+        }),
+    }
+}
+
 /// A run of `create-node`.
 struct Job {
     cloud: Arc<dyn Provider>,
@@ -192,7 +210,7 @@ impl Job {
                 let created = self.created(context, order, &made.node, known_key, start);
                 context.unfinished.checkpoint();
                 let result = if created.is_ok() { "done" } else { "failed" };
-                context.record("create-node", Some(&made.node.name), None, result, Some(&made.node.id));
+                context.record("create-node", Some(&made.node.name), None, result, Some(&made.detail()));
                 let made = Some(Box::new(made));
                 match created {
                     Ok(record) => (record, made),
@@ -232,7 +250,17 @@ impl Job {
             }
             Err(error) => {
                 context.unfinished.over(name.as_str());
-                Err(error.into())
+                let in_doubt = error.leaves_doubt();
+                let failure = Failure::from(error);
+                context.record("create-node", Some(name.as_str()), None, "failed", Some(&failure.message));
+                Err(if in_doubt {
+                    failure.hint(format!(
+                        "the order may have been carried out all the same; look: cloudtool list-nodes --provider {}",
+                        self.cloud.name()
+                    ))
+                } else {
+                    failure
+                })
             }
         }
     }

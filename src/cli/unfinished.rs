@@ -18,17 +18,22 @@ pub(super) struct Made {
 }
 
 impl Made {
+    /// `0.0089 USD an hour`, where the price is known.
+    fn costs(&self) -> Option<String> {
+        let price = self.price.as_ref()?;
+        Some(format!("{:.4} {} an hour", an_hour(price)?, price.currency))
+    }
+
     /// `web1 (id 42 at my-cloud) is there and costs 0.0089 USD an hour`.
     fn sentence(&self) -> String {
-        let hourly = self.price.as_ref().and_then(|price| Some((an_hour(price)?, &price.currency)));
-        let costs = hourly.map(|(amount, currency)| format!(" and costs {amount:.4} {currency} an hour"));
-        format!(
-            "{} (id {} at {}) is there{}",
-            self.node.name,
-            self.node.id,
-            self.cloud.name(),
-            costs.unwrap_or_default()
-        )
+        let costs = self.costs().map(|costs| format!(" and costs {costs}")).unwrap_or_default();
+        format!("{} (id {} at {}) is there{costs}", self.node.name, self.node.id, self.cloud.name())
+    }
+
+    /// `id 42, 0.0089 USD an hour`, for the inventory's events.
+    pub(super) fn detail(&self) -> String {
+        let costs = self.costs().map(|costs| format!(", {costs}")).unwrap_or_default();
+        format!("id {}{costs}", self.node.id)
     }
 
     /// Destroys it if that was asked for beforehand, or if a person says so now. What became of it, as a sentence.
@@ -214,7 +219,9 @@ mod tests {
         };
         let price = Price { monthly: Some(7.3), hourly: None, currency: "EUR".into() };
         let made = |price| Made { cloud: Arc::new(Hosts::new(vec![])), node: node.clone(), price };
-        assert_eq!(made(Some(price)).sentence(), "web1 (id 42 at ssh) is there and costs 0.0100 EUR an hour");
+        let paid = made(Some(price));
+        assert_eq!(paid.sentence(), "web1 (id 42 at ssh) is there and costs 0.0100 EUR an hour");
+        assert_eq!(paid.detail(), "id 42, 0.0100 EUR an hour");
         assert_eq!(made(None).sentence(), "web1 (id 42 at ssh) is there");
         // Nobody is asked, nothing is destroyed: the way on is said.
         let ui = Ui::new(false, -1, crate::ui::Colour::Never, true);

@@ -99,6 +99,12 @@ pub trait Provider: Send + Sync {
     /// Every size, the provider's default first where it has one.
     fn sizes(&self) -> Result<Vec<Size>>;
 
+    /// Whether a node of this size can run this image, as far as is known: ARM and x86 are not told apart by every API.
+    fn fits(&self, image: &Image, size: &Size) -> bool {
+        let _ = (image, size);
+        true
+    }
+
     /// Every place a node can be made in, the provider's default first where it has one.
     fn regions(&self) -> Result<Vec<Region>>;
 

@@ -64,6 +64,20 @@ pub fn images(mut all: Vec<Image>) -> Vec<Image> {
     default_first(all)
 }
 
+/// Whether an image is for ARM: those listed here say so in their name.
+pub fn is_arm_image(name: &str) -> bool {
+    name.ends_with("-arm64")
+}
+
+/// Whether a size has an ARM processor. Amazon's own (Graviton) have a `g` behind the generation (`t4g.nano`, `c7gn.large`); `a1` is the
+/// first generation of them.
+pub fn is_arm_size(id: &str) -> bool {
+    let family = id.split('.').next().unwrap_or_default();
+    let behind =
+        family.trim_start_matches(|c: char| c.is_ascii_lowercase()).trim_start_matches(|c: char| c.is_ascii_digit());
+    family == "a1" || behind.starts_with('g')
+}
+
 /// Sizes, cheapest first; but before all others the one to take when nothing is said.
 pub fn sizes(types: &[Value], price: impl Fn(&str) -> Option<Price>) -> Vec<Size> {
     let of_intel = |kind: &Value| {
@@ -171,5 +185,25 @@ mod tests {
         let types = [json!({"name": "m1.small", "cpu": "1", "disk": "5", "memory": "256"})];
         let sizes = sizes(&types, |_| None);
         assert_eq!((sizes[0].id.as_str(), sizes[0].memory_mb, sizes[0].disk_gb), ("m1.small", Some(256), Some(5)));
+    }
+
+    #[test]
+    fn processors_are_told_apart() {
+        for arm in ["t4g.nano", "c7gn.large", "m6gd.metal", "a1.medium", "im4gn.large", "x2gd.large", "hpc7g.4xlarge"] {
+            assert!(is_arm_size(arm), "{arm}");
+        }
+        for other in [
+            "t3.nano",
+            "g4dn.xlarge",
+            "g5.xlarge",
+            "m5a.large",
+            "c6i.large",
+            "p4d.24xlarge",
+            "u-6tb1.metal",
+            "mac2.metal",
+        ] {
+            assert!(!is_arm_size(other), "{other}");
+        }
+        assert!(is_arm_image("ubuntu-24.04-arm64") && !is_arm_image("ubuntu-24.04"));
     }
 }

@@ -231,6 +231,10 @@ impl Provider for Ec2 {
     }
 
     /// The zones of the region.
+    fn fits(&self, image: &Image, size: &Size) -> bool {
+        catalog::is_arm_image(&image.name) == catalog::is_arm_size(&size.id)
+    }
+
     fn regions(&self) -> Result<Vec<Region>> {
         let answer = self.query.read(&Call::new("DescribeAvailabilityZones"))?;
         let zones = items(&answer, "availabilityZoneInfo").iter().filter_map(|zone| {

@@ -274,6 +274,10 @@ impl Provider for Gce {
         Ok(super::sizes::cheapest_first(sizes.collect()))
     }
 
+    fn fits(&self, image: &Image, size: &Size) -> bool {
+        image.name.contains("arm64") == is_arm(&size.id)
+    }
+
     fn regions(&self) -> Result<Vec<Region>> {
         let zones = self.list(&self.project_path("zones"), "zones", "name,status")?;
         let regions = zones.iter().filter(|zone| zone["status"] == "UP").filter_map(|zone| {
@@ -399,6 +403,11 @@ pub(super) const CAPABILITIES: Capabilities = Capabilities {
     first_poll: Duration::from_secs(2),
 };
 
+/// Whether a machine type has ARM processors (<https://cloud.google.com/compute/docs/instances/arm-on-compute>).
+fn is_arm(machine_type: &str) -> bool {
+    ["a4x", "c4a", "n4a", "t2a"].contains(&machine_type.split('-').next().unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -443,5 +452,11 @@ mod tests {
         let words = words_of_json(status, body.to_string().as_bytes());
         assert_eq!((words.reason, words.code.as_str()), (Reason::Quota, "QUOTA_EXCEEDED"));
         assert_eq!(failure(&json!({"status": "DONE"})), None);
+    }
+
+    #[test]
+    fn processors_are_told_apart() {
+        assert!(is_arm("t2a-standard-1") && is_arm("c4a-highmem-2"));
+        assert!(!is_arm("e2-micro") && !is_arm("t2d-standard-1"));
     }
 }
