@@ -1,10 +1,11 @@
-"""`make bench`: everything there is a goal for, on nodes of its own, beside the peers in the same run. Needs root."""
+"""`make bench`: everything there is a goal for, on nodes and servers of its own, beside the peers in the same run. Needs root."""
 
 import argparse
 import signal
 import sys
 from datetime import datetime
 
+import clouds
 import installing
 import many
 import serving
@@ -15,7 +16,7 @@ from table import Row, table
 
 # What is measured on the one node that is set up, in this order: an idle node first.
 ON_A_NODE = {"serving": serving, "updating": updating, "uploading": uploading, "many": many}
-NAMES = ["installing", *ON_A_NODE]
+NAMES = ["installing", *ON_A_NODE, "clouds"]
 
 
 def main() -> int:
@@ -41,6 +42,9 @@ def main() -> int:
         for name in chosen:
             say(name)
             rows += told(ON_A_NODE[name].measure(node, options.rounds))
+        if "clouds" in parts:
+            say("clouds")
+            rows += told(clouds.measure(world, options.rounds))
     print(table(rows))
     return 0
 

@@ -1,0 +1,16 @@
+"""libcloud_list.py DRIVER ARGUMENTS LIST: what Apache Libcloud takes for one list of a cloud. Runs with a Python that has it.
+
+DRIVER is libcloud's name of a cloud, ARGUMENTS a JSON object with `positional` and `named` ones, LIST is nodes, sizes or images.
+"""
+
+import json
+import sys
+
+import libcloud.compute.drivers.ec2
+from libcloud.compute.providers import get_driver
+
+name, arguments, what = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3]
+# The test server's namespace has no slash at its end; libcloud finds nothing in any other but its own.
+libcloud.compute.drivers.ec2.NAMESPACE = libcloud.compute.drivers.ec2.NAMESPACE.rstrip("/")
+driver = get_driver(name)(*arguments["positional"], **arguments["named"])
+print(len(getattr(driver, f"list_{what}")()))
