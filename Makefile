@@ -28,7 +28,8 @@ lint:
 	$(CARGO) clippy --locked --all-targets --test clouds -- -D warnings
 	scripts/lint-node-code
 
-test: lint
+test:
+	scripts/install-test-tools
 	cd server-files/node && python3 -m unittest discover -q -s tests -t .
 	scripts/test --locked --no-fail-fast
 
