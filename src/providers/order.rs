@@ -21,7 +21,8 @@ const LOOKS: [Duration; 4] = [Duration::ZERO, Duration::from_secs(1), Duration::
 /// Errors: of the order, when it was refused, or when nothing is found.
 pub fn once<T>(order: impl FnOnce() -> Result<T>, look: impl Fn() -> Result<Option<T>>) -> Result<T> {
     let error = match order() {
-        Err(error) if error.leaves_doubt() => error,
+        // An answer that cannot be understood is an answer to an order that was carried out, as likely as not.
+        Err(error) if error.leaves_doubt() || matches!(error, Error::Api { .. }) => error,
         answered => return answered,
     };
     tracing::debug!("{error}; looking whether the order was carried out");
@@ -75,6 +76,12 @@ mod tests {
             },
         );
         assert_eq!((late.unwrap(), looks.get()), (7, 2));
+    }
+
+    #[test]
+    fn what_was_made_with_an_answer_of_nonsense_is_found() {
+        let nonsense = || Err(Error::Api { provider: "c".into(), message: "that is not JSON".into() });
+        assert_eq!(once(nonsense, || Ok(Some(7))).unwrap(), 7);
     }
 
     #[test]

@@ -268,7 +268,7 @@ fn an_order_without_an_answer_is_not_repeated(running: &Running) {
         return;
     }
     let manners = Manners { timeout: Duration::from_secs(5), ..manners() };
-    for (index, fault) in [Fault::Truncate, Fault::Swallow].into_iter().enumerate() {
+    for (index, fault) in [Fault::Truncate, Fault::Swallow, Fault::Garble].into_iter().enumerate() {
         let name = format!("conformance-once-{index}");
         // The first order alone: one that is repeated would be carried out.
         let spoilt = AtomicBool::new(false);

@@ -200,7 +200,7 @@ fn an_order_without_an_answer_makes_one_instance(running: &Running) {
     let quick = Manners { timeout: Duration::from_secs(4), ..manners() };
     // What was carried out is found by its tag; what never arrived is sent once more, with the same token.
     for (index, (fault, orders)) in
-        [(Fault::Truncate, 1), (Fault::Swallow, 1), (Fault::Hang, 2)].into_iter().enumerate()
+        [(Fault::Truncate, 1), (Fault::Swallow, 1), (Fault::Garble, 1), (Fault::Hang, 2)].into_iter().enumerate()
     {
         let name = format!("once-{index}");
         let before = AtomicUsize::new(0);

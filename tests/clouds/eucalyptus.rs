@@ -74,7 +74,7 @@ fn is_order(body: &str) -> bool {
 
 fn an_order_without_an_answer_makes_one_instance(running: &Running) {
     let quick = Manners { timeout: Duration::from_secs(4), ..manners() };
-    for (index, fault) in [Fault::Truncate, Fault::Swallow].into_iter().enumerate() {
+    for (index, fault) in [Fault::Truncate, Fault::Swallow, Fault::Garble].into_iter().enumerate() {
         let name = format!("once-{index}");
         let meddler =
             Meddler::looking_into(&running.origin, move |body, _| if is_order(body) { fault } else { Fault::None });

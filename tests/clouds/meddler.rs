@@ -21,6 +21,8 @@ pub enum Fault {
     Empty,
     /// Passed on, and the answer breaks off in the middle.
     Truncate,
+    /// Passed on, and answered with a page of HTML.
+    Garble,
     /// Passed on, and never answered.
     Swallow,
     /// Accepted, never passed on, never answered.
@@ -125,6 +127,7 @@ fn meddle(mut stream: TcpStream, port: u16, origin: &str, rule: &Rule, seen: &Mu
         )
         .into_bytes()
     };
+    let garbage = status(200, String::new(), "<html><body>It works!</body></html>");
     let answer = match fault {
         Fault::None => pass_on(&head, &body, port, &origin),
         Fault::Status(code, after) => {
@@ -135,7 +138,11 @@ fn meddle(mut stream: TcpStream, port: u16, origin: &str, rule: &Rule, seen: &Mu
             let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(seconds));
             status(code, format!("retry-after: {date}\r\n"), "{}")
         }
-        Fault::Garbage => status(200, String::new(), "<html><body>It works!</body></html>"),
+        Fault::Garbage => garbage,
+        Fault::Garble => {
+            pass_on(&head, &body, port, &origin);
+            garbage
+        }
         Fault::Empty => status(200, String::new(), "{}"),
         Fault::Truncate => {
             let whole = pass_on(&head, &body, port, &origin);
