@@ -540,3 +540,12 @@ fn clouds_are_imported() {
     let run = user.run(&["import-clouds", "broken.yaml"]);
     assert!(run.code == 2 && !run.stderr.contains("sentinel"), "{}", run.stderr);
 }
+
+#[test]
+fn a_wrong_choice_is_found_where_it_was_made() {
+    let user = User::new();
+    user.write(".config/cloudtool/cloudtool.ini", "[provider:mine]\nprovider = local\nsize = hugest\n");
+    let of = |args: &[&str]| user.run(args).stderr.lines().next().unwrap_or_default().to_owned();
+    insta::assert_snapshot!(of(&["create-node", "x", "-p", "mine"]), @r#"error: local has no size that matches "hugest" (`size` in [provider:mine])"#);
+    insta::assert_snapshot!(of(&["create-node", "x", "-p", "mine", "--size", "tiny"]), @r#"error: local has no size that matches "tiny""#);
+}

@@ -144,22 +144,31 @@ impl Order {
                 .hint("set up a server you have with: cloudtool setup-node HOST"));
         }
         let name = cloud.name();
-        let image = args.image.as_deref().or(section.image.as_deref());
-        let size = args.size.as_deref().or(section.size.as_deref());
-        let location = args.location.as_deref().or(section.location.as_deref());
+        // What is wrong may be in the configuration, not on the command line.
+        let named = |key: &str, said: &Option<String>, configured: &Option<String>| {
+            let from = format!(" (`{key}` in [provider:{}])", section.name);
+            let from = if said.is_none() && configured.is_some() { from } else { String::new() };
+            move |failure: Failure| Failure { message: format!("{}{from}", failure.message), ..failure }
+        };
         let (authorized_keys, identity) = login_keys::find(section)?;
         let images = cloud.images()?;
-        let image = select_image(name, image, &images)?;
-        Ok(Order {
-            image: image.id.clone(),
-            size: size_for(cloud, image, size)?,
-            location: match location {
-                Some(wanted) => Some(select(name, wanted, &cloud.regions()?)?.id.clone()),
-                None => None,
-            },
-            authorized_keys,
-            identity,
-        })
+        let image = select_image(name, args.image.as_deref().or(section.image.as_deref()), &images)
+            .map_err(|error| named("image", &args.image, &section.image)(error.into()))?;
+        let size = size_for(cloud, image, args.size.as_deref().or(section.size.as_deref())).map_err(named(
+            "size",
+            &args.size,
+            &section.size,
+        ))?;
+        let location = match args.location.as_deref().or(section.location.as_deref()) {
+            Some(wanted) => Some(
+                select(name, wanted, &cloud.regions()?)
+                    .map_err(|error| named("location", &args.location, &section.location)(error.into()))?
+                    .id
+                    .clone(),
+            ),
+            None => None,
+        };
+        Ok(Order { image: image.id.clone(), size, location, authorized_keys, identity })
     }
 }
 

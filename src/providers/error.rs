@@ -119,7 +119,9 @@ impl Explain for Error {
                     None => list,
                 })
             }
-            Error::NoAnswer { .. } => Some("Is the network up, and `endpoint` right, if it is set?".into()),
+            Error::NoAnswer { provider, .. } => Some(format!(
+                "Is the network up? Where the API is follows from `endpoint` and `region` of [provider:{provider}], or the cloud's own variables."
+            )),
             Error::NodeFailed { name, .. } => Some(format!("`cloudtool destroy-node {name}` takes it away.")),
             Error::NoSuchNode { provider, .. } => {
                 Some(format!("`cloudtool list-nodes --provider {provider}` shows those it has."))
