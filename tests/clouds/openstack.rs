@@ -83,6 +83,10 @@ fn pages_are_followed_to_the_end(running: &Running) {
     let names = ["page-1", "page-2", "page-3"];
     let made: Vec<_> =
         names.iter().map(|name| provider.create(&request(provider.as_ref(), name), &Silent).unwrap().id).collect();
+    // What changes while it is listed may move from page to page.
+    for id in &made {
+        await_state(running, provider.as_ref(), id, NodeState::Running);
+    }
     let listed = provider.nodes().unwrap();
     assert!(names.iter().all(|name| listed.iter().filter(|node| node.name == *name).count() == 1), "{listed:?}");
     assert_eq!(provider.sizes().unwrap().len(), 5);
