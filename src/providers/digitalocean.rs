@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::cloud_init;
 use super::error::{Error, Result};
-use super::http::{Api, Bearer, Manners, Pages, Request, segment};
+use super::http::{Api, Manners, Pages, Request, segment};
 use super::json::{address_list, number, text};
 use super::keys;
 use super::node::default_first;
@@ -37,10 +37,7 @@ pub struct DigitalOcean {
 impl DigitalOcean {
     /// Keys: `secret` (or `token`), a personal access token; `region`; `endpoint`.
     pub fn new(settings: &Settings<'_>, manners: &Manners) -> Result<Self> {
-        let token = settings.require(&["secret", "token"], &["DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"])?;
-        let base = settings.text(&["endpoint"], &[])?.unwrap_or_else(|| ADDRESS.into());
-        let api = Api::new(settings.name(), &base, Box::new(Bearer(token.value.clone())), manners)?
-            .with_credentials(&token.from, &[token.value]);
+        let api = Api::by_token(settings, &["DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"], &[], ADDRESS, manners)?;
         Ok(DigitalOcean { name: settings.name().to_owned(), api, region: settings.section.region.clone() })
     }
 
@@ -105,14 +102,6 @@ impl DigitalOcean {
         // Switching on what is on, and off what is off, is the same as once.
         self.api.send(&request.repeatable()).map_err(|error| self.no_such_node(error, id))?;
         Ok(())
-    }
-
-    fn no_such_node(&self, error: Error, id: &str) -> Error {
-        if error.is_not_found() { self.missing(id) } else { error }
-    }
-
-    fn missing(&self, id: &str) -> Error {
-        Error::NoSuchNode { provider: self.name.clone(), id: id.into() }
     }
 
     /// The ids of the public keys in the account, where those missing are imported.
@@ -198,7 +187,9 @@ impl Provider for DigitalOcean {
         let path = self.path(id)?;
         let mut answer = self.api.json(&Request::get(&path)).map_err(|error| self.no_such_node(error, id))?;
         let mut node = self.node(answer["droplet"].take())?;
-        if node.state == NodeState::Pending && self.has_failed(&path)? {
+        // It may go between the two questions.
+        let has_failed = || self.has_failed(&path).map_err(|error| self.no_such_node(error, id));
+        if node.state == NodeState::Pending && has_failed()? {
             node.state = NodeState::Error;
             node.reason = Some("DigitalOcean says no more than that it could not be made".into());
         }

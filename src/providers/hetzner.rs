@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::cloud_init;
 use super::error::{Error, Result};
-use super::http::{Api, Bearer, Manners, Pages, Request};
+use super::http::{Api, Manners, Pages, Request};
 use super::json::{address_list, number, text};
 use super::keys;
 use super::node::default_first;
@@ -44,10 +44,7 @@ pub struct Hetzner {
 impl Hetzner {
     /// Keys: `secret` (or `token`), an API token of a project that may read and write; `region` (a location: `fsn1`); `endpoint`.
     pub fn new(settings: &Settings<'_>, manners: &Manners) -> Result<Self> {
-        let token = settings.require(&["secret", "token"], &["HCLOUD_TOKEN"])?;
-        let base = settings.text(&["endpoint"], &["HCLOUD_ENDPOINT"])?.unwrap_or_else(|| ADDRESS.into());
-        let api = Api::new(settings.name(), &base, Box::new(Bearer(token.value.clone())), manners)?
-            .with_credentials(&token.from, &[token.value]);
+        let api = Api::by_token(settings, &["HCLOUD_TOKEN"], &["HCLOUD_ENDPOINT"], ADDRESS, manners)?;
         Ok(Hetzner { name: settings.name().to_owned(), api, region: settings.section.region.clone() })
     }
 
@@ -114,14 +111,6 @@ impl Hetzner {
         // Switching on what is on, and off what is off, is the same as once.
         self.api.send(&request.repeatable()).map_err(|error| self.no_such_node(error, id))?;
         Ok(())
-    }
-
-    fn no_such_node(&self, error: Error, id: &str) -> Error {
-        if error.is_not_found() { self.missing(id) } else { error }
-    }
-
-    fn missing(&self, id: &str) -> Error {
-        Error::NoSuchNode { provider: self.name.clone(), id: id.into() }
     }
 
     /// The names of the public keys in the project, where those missing are imported.
@@ -214,7 +203,8 @@ impl Provider for Hetzner {
         let mut answer = self.api.json(&Request::get(&path)).map_err(|error| self.no_such_node(error, id))?;
         let mut node = self.node(answer["server"].take())?;
         if node.answer["status"] == "initializing" {
-            node.reason = self.failure(&path)?;
+            // It may go between the two questions.
+            node.reason = self.failure(&path).map_err(|error| self.no_such_node(error, id))?;
             if node.reason.is_some() {
                 node.state = NodeState::Error;
             }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::cloud_init;
 use super::error::{Error, Result};
-use super::http::{Api, Bearer, Manners, Pages, Request, segment};
+use super::http::{Api, Manners, Pages, Request, segment};
 use super::json::{address_list, number, text};
 use super::keys::Key;
 use super::node::default_first;
@@ -48,10 +48,7 @@ pub struct Linode {
 impl Linode {
     /// Keys: `secret` (or `token`), a personal access token that may read and write Linodes, and read images; `region`; `endpoint`.
     pub fn new(settings: &Settings<'_>, manners: &Manners) -> Result<Self> {
-        let token = settings.require(&["secret", "token"], &["LINODE_TOKEN", "LINODE_CLI_TOKEN"])?;
-        let base = settings.text(&["endpoint"], &[])?.unwrap_or_else(|| ADDRESS.into());
-        let api = Api::new(settings.name(), &base, Box::new(Bearer(token.value.clone())), manners)?
-            .with_credentials(&token.from, &[token.value]);
+        let api = Api::by_token(settings, &["LINODE_TOKEN", "LINODE_CLI_TOKEN"], &[], ADDRESS, manners)?;
         Ok(Linode { name: settings.name().to_owned(), api, region: settings.section.region.clone() })
     }
 
@@ -117,14 +114,6 @@ impl Linode {
         // Booting what runs, and shutting down what is off, is the same as once.
         self.api.send(&request.repeatable()).map_err(|error| self.no_such_node(error, id))?;
         Ok(())
-    }
-
-    fn no_such_node(&self, error: Error, id: &str) -> Error {
-        if error.is_not_found() { self.missing(id) } else { error }
-    }
-
-    fn missing(&self, id: &str) -> Error {
-        Error::NoSuchNode { provider: self.name.clone(), id: id.into() }
     }
 }
 

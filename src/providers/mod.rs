@@ -159,6 +159,16 @@ pub trait Provider: Send + Sync {
         Ok(found.pop())
     }
 
+    /// The error for an id that no node has.
+    fn missing(&self, id: &str) -> Error {
+        Error::NoSuchNode { provider: self.name().to_owned(), id: id.to_owned() }
+    }
+
+    /// The same in the place of an API's word for it; any other error stays what it is.
+    fn no_such_node(&self, error: Error, id: &str) -> Error {
+        if error.is_not_found() { self.missing(id) } else { error }
+    }
+
     /// The error of a verb this provider does not have; `what` completes "cannot ...".
     fn unsupported(&self, what: &'static str) -> Error {
         Error::Unsupported { provider: self.name().to_owned(), what, hint: None }

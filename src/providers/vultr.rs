@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::cloud_init;
 use super::error::{Error, Result};
-use super::http::{Api, Bearer, Manners, Pages, Request};
+use super::http::{Api, Manners, Pages, Request};
 use super::json::{address_list, number, text};
 use super::keys;
 use super::node::default_first;
@@ -52,10 +52,7 @@ pub struct Vultr {
 impl Vultr {
     /// Keys: `secret` (or `token`), an API key whose access list has this machine's address; `region`; `endpoint`.
     pub fn new(settings: &Settings<'_>, manners: &Manners) -> Result<Self> {
-        let token = settings.require(&["secret", "token"], &["VULTR_API_KEY"])?;
-        let base = settings.text(&["endpoint"], &[])?.unwrap_or_else(|| ADDRESS.into());
-        let api = Api::new(settings.name(), &base, Box::new(Bearer(token.value.clone())), manners)?
-            .with_credentials(&token.from, &[token.value]);
+        let api = Api::by_token(settings, &["VULTR_API_KEY"], &[], ADDRESS, manners)?;
         Ok(Vultr { name: settings.name().to_owned(), api, region: settings.section.region.clone() })
     }
 
@@ -118,14 +115,6 @@ impl Vultr {
         // Starting what runs, and halting what is off, is the same as once.
         self.api.send(&request.repeatable()).map_err(|error| self.no_such_node(error, id))?;
         Ok(())
-    }
-
-    fn no_such_node(&self, error: Error, id: &str) -> Error {
-        if error.is_not_found() { self.missing(id) } else { error }
-    }
-
-    fn missing(&self, id: &str) -> Error {
-        Error::NoSuchNode { provider: self.name.clone(), id: id.into() }
     }
 
     /// The ids of the public keys in the account, where those missing are imported.

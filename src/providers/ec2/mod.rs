@@ -188,10 +188,6 @@ impl Ec2 {
         let ordered = self.ordered.lock().unwrap_or_else(PoisonError::into_inner);
         ordered.iter().any(|(known, since)| known == id && since.elapsed() < SPREADING)
     }
-
-    fn no_such_node(&self, error: Error, id: &str) -> Error {
-        if error.is_not_found() { Error::NoSuchNode { provider: self.name.clone(), id: id.into() } } else { error }
-    }
 }
 
 impl Provider for Ec2 {
@@ -255,7 +251,7 @@ impl Provider for Ec2 {
         self.of_young(id, || {
             let found =
                 self.instances(|all| all.list("InstanceId", &[id])).map_err(|error| self.no_such_node(error, id))?;
-            let missing = || Error::NoSuchNode { provider: self.name.clone(), id: id.into() };
+            let missing = || self.missing(id);
             found.into_iter().find(|node| node.id == id).ok_or_else(missing)
         })
     }

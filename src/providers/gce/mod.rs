@@ -210,14 +210,6 @@ impl Gce {
             credentials: String::new(),
         }))
     }
-
-    fn no_such_node(&self, error: Error, id: &str) -> Error {
-        if error.is_not_found() { self.missing(id) } else { error }
-    }
-
-    fn missing(&self, id: &str) -> Error {
-        Error::NoSuchNode { provider: self.name.clone(), id: id.into() }
-    }
 }
 
 /// The zone a setting names: itself, or the zone b of a region; every region has one.

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant, SystemTime};
 use reqwest::Url;
 use reqwest::blocking::Client;
 
+use super::credentials::Settings;
 use super::error::{Error, Result};
 use crate::names::Secret;
 use request::Broken;
@@ -134,6 +135,23 @@ impl Api {
             words: words_of_json,
             manners: manners.clone(),
         })
+    }
+
+    /// The API at `endpoint` of the section (or the first of the variables `endpoints`, or `address`), which knows us by the token in
+    /// `secret` or `token` (or the first of the variables `tokens`).
+    ///
+    /// Errors: [`Error::Credentials`] when there is no token, or the address is none.
+    pub fn by_token(
+        settings: &Settings<'_>,
+        tokens: &[&str],
+        endpoints: &[&str],
+        address: &str,
+        manners: &Manners,
+    ) -> Result<Self> {
+        let token = settings.require(&["secret", "token"], tokens)?;
+        let base = settings.text(&["endpoint"], endpoints)?.unwrap_or_else(|| address.to_owned());
+        let api = Api::new(settings.name(), &base, Box::new(Bearer(token.value.clone())), manners)?;
+        Ok(api.with_credentials(&token.from, &[token.value]))
     }
 
     /// Says where the credentials are from ("secret in [provider:x]"), and what must never be shown.
