@@ -43,7 +43,8 @@ def configure(found: state.State) -> None:
     slots.configure_waking(found)
     for slot, release in found.fields["slots"].items():
         launch = slots.load_launch(found.app, release) if release else None
-        if launch:
+        # One that does not fit was about to be brought up to date when the node went down: its slot's files are right.
+        if launch and launch.fits(found):
             slots.configure(found, slot, launch)
 
 

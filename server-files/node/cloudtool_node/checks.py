@@ -7,6 +7,7 @@ from .context import Failure
 APP = re.compile(r"[a-z][a-z0-9_-]{0,27}")
 RELEASE = re.compile(r"v[1-9][0-9]{0,8}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
+AGE = re.compile(r"age1[02-9ac-hj-np-z]{58}")
 LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -28,6 +29,13 @@ def app_name(value) -> str:
 def release_id(value) -> str:
     if not isinstance(value, str) or not RELEASE.fullmatch(value):
         raise bad(f"{value!r} is not a release: they are called v1, v2, and so on.")
+    return value
+
+
+def age_recipients(value) -> list[str]:
+    """Whom a backup is encrypted for: public keys of age."""
+    if not isinstance(value, list) or not all(isinstance(key, str) and AGE.fullmatch(key) for key in value):
+        raise bad("A recipient is a public key of age: age1 and 58 letters and digits.")
     return value
 
 

@@ -35,8 +35,9 @@ class Writer:
         self.gone = False
         self.lock = threading.Lock()
 
-    def write(self, event: dict) -> None:
-        data = (json.dumps(event, ensure_ascii=False) + "\n").encode("utf-8", "replace")
+    def write(self, event: dict, raw: bytes = b"") -> None:
+        """`raw` follows the event's line."""
+        data = memoryview((json.dumps(event, ensure_ascii=False) + "\n").encode("utf-8", "replace") + raw)
         with self.lock:
             while data and not self.gone:
                 try:
@@ -83,10 +84,10 @@ class Context:
         self._secrets = []
         self._aborted = False
         self._committed = False
-        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
 
     def close(self) -> None:
-        os.close(self._wake)
+        os.close(self.wake)
 
     # What is said to the client
 
@@ -130,7 +131,7 @@ class Context:
     def abort(self) -> None:
         """Called by the watcher of standard input: the client is gone."""
         self._aborted = True
-        os.eventfd_write(self._wake, 1)
+        os.eventfd_write(self.wake, 1)
 
     def commit(self) -> None:
         """The point of no return: from here the work is finished whether or not somebody listens."""
@@ -184,7 +185,7 @@ class Context:
         try:
             out, err = self._communicate(process, input, log, timeout, code, argv)
         except BaseException:
-            _end_group(process)
+            end_group(process)
             raise
         result = subprocess.CompletedProcess(argv, process.returncode, out, err)
         if check and result.returncode != 0:
@@ -199,7 +200,7 @@ class Context:
         unsaid = {process.stdout: b"", process.stderr: b""}
         pending = memoryview((input or "").encode())
         with selectors.DefaultSelector() as selector:
-            selector.register(self._wake, selectors.EVENT_READ)
+            selector.register(self.wake, selectors.EVENT_READ)
             for stream in buffers:
                 selector.register(stream, selectors.EVENT_READ)
             if process.stdin:
@@ -211,9 +212,9 @@ class Context:
                     raise Failure(code, f"{_name(argv)} took longer than {timeout:g} s.")
                 ready = selector.select(0.005 if only_waiting else left)
                 self.check_aborted()
-                if self._committed and self._aborted and self._wake in selector.get_map():
+                if self._committed and self._aborted and self.wake in selector.get_map():
                     # Committed: the client's leaving changes nothing, but would make every select return at once.
-                    _drain_eventfd(self._wake)
+                    _drain_eventfd(self.wake)
                 for key, _ in ready:
                     stream = key.fileobj
                     if stream is process.stdin:
@@ -252,7 +253,7 @@ def _drain_eventfd(fd):
         pass
 
 
-def _end_group(process):
+def end_group(process):
     """Ends a command with all it started; a moment to leave in good order, then none."""
     import subprocess
 

@@ -104,6 +104,7 @@ class Deployment:
         settings = order.settings
         variables: dict[str, str] = {}
         secret_names: set[str] = set()
+        shares: dict[str, int] = {}
         venv = None
         wanted = [*platform_packages(settings), *settings["packages"]]
         if wanted:
@@ -116,15 +117,17 @@ class Deployment:
             from . import services
 
             with ctx.step("services"):
-                given = services.provision_all(ctx, order.app, settings, order.service_settings)
+                asked = services.Asked.by(order.app, settings, self.state.fields["shares"])
+                given = services.provision_all(ctx, asked, order.service_settings)
                 variables, secret_names = given.variables, given.secret_names
+                shares = services.shares_of(asked)
         if settings.get("requirements"):
             from . import requirements
 
             with ctx.step("requirements"):
                 release_dir = paths.release(order.app, self.release)
                 venv = requirements.ensure(ctx, order.app, release_dir, settings["requirements"])
-        return slots.Launch(self.release, settings, order.slot_conf, variables, secret_names, venv)
+        return slots.Launch(self.release, settings, order.slot_conf, variables, secret_names, venv, shares)
 
     def check_expectation(self) -> None:
         expect = self.order.expect
@@ -232,8 +235,11 @@ def start_candidate(ctx, current: state.State, slot: str, launch, locations: lis
     return candidate
 
 
-def switch(ctx, current: state.State, slot: str, release: str, locations: list[str], entry=None) -> list[str]:
-    """Routes the app's locations to a slot: map file, running map, state. Gives the locations that are new.
+def switch(
+    ctx, current: state.State, slot: str, release: str, locations: list[str], entry=None, shares=None
+) -> list[str]:
+    """Routes the app's locations to a slot: map file, running map, state. Gives the locations that are new. With `shares`
+    it is the same release that serves from them now, and the previous one stays what it was.
 
     Both slots run until the state is written, so a kill between any two of the three leaves a release that serves
     whole; the next recover makes the map again from the state.
@@ -242,6 +248,9 @@ def switch(ctx, current: state.State, slot: str, release: str, locations: list[s
         planned = current.copy()
         if entry:
             planned.record(entry)
+        if shares:
+            planned.fields["slots"][current.live_slot] = current.previous
+            planned.adopt(shares)
         planned.switch(slot, release, ctx.by, locations)
         with lock.node(ctx):
             check_conflicts(current, locations)

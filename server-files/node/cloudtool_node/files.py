@@ -1,5 +1,6 @@
 """Small file operations that survive a kill: whole files by rename, trees removed without following links."""
 
+import errno
 import os
 import stat
 
@@ -119,6 +120,12 @@ def open_foreign(path: str, flags: int = os.O_RDONLY) -> int | None:
     return None
 
 
+def move(path: str, to: str) -> None:
+    """A new name that survives a power cut."""
+    os.rename(path, to)
+    fsync_directory(os.path.dirname(to))
+
+
 def remove(path: str) -> None:
     try:
         os.unlink(path)
@@ -147,9 +154,12 @@ def remove_tree(path: str) -> int:
 
 def _empty(fd: int) -> int:
     size = 0
+    device = os.fstat(fd).st_dev
     for name in os.listdir(fd):
         found = os.lstat(name, dir_fd=fd)
         if stat.S_ISDIR(found.st_mode):
+            if found.st_dev != device:
+                raise OSError(errno.EBUSY, "something is mounted there", name)
             inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=fd)
             try:
                 size += _empty(inner)

@@ -37,6 +37,21 @@ def app(ctx, name: str, verb: str):
 
 
 @contextlib.contextmanager
+def backup(ctx, name: str):
+    """Holds the data of an app: while they are read they are not exchanged, and updates go on."""
+    with ctx.step("lock"):
+        patience = checks.whole_number(ctx.request.get("lock_timeout") or 0, "lock_timeout", 0, 86400)
+        fd = _acquire(ctx, f"{paths.LOCKS}/backup-{name}", patience, "working on the data of this app")
+    try:
+        _sign(ctx, fd, str(ctx.request.get("verb")))
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(f"{paths.LOCKS}/backup-{name}")
+        os.close(fd)
+
+
+@contextlib.contextmanager
 def setup(ctx):
     """Two set-ups of one node at once would wait for each other in apt, and mix their reloads."""
     fd = _acquire(ctx, f"{paths.LOCKS}/setup", ctx.request.get("lock_timeout") or 0, "setting this node up")

@@ -18,6 +18,7 @@ MANIFESTS = f"{VAR}/manifests"
 SECRETS = f"{VAR}/secrets"
 INSTALLED_SERVICES = f"{VAR}/services"
 LOCKS = f"{VAR}/locks"
+BACKUPS = f"{VAR}/backups"
 AUDIT_LOG = f"{VAR}/audit.log"
 LOGS = "/var/log/cloudtool"
 RUN = "/run/cloudtool"
@@ -101,6 +102,11 @@ def launches(name: str) -> str:
 def launch(name: str, release_id: str) -> str:
     """What it takes to start a release: settings, configuration, the services' variables. It holds secrets."""
     return f"{SECRETS}/{name}/.releases/{release_id}.json"
+
+
+def backups(name: str) -> str:
+    """What the node remembers of an app's backups."""
+    return f"{BACKUPS}/{name}"
 
 
 def logs(name: str) -> str:

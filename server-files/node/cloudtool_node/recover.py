@@ -3,7 +3,7 @@ begins with it, under the app's lock, and a failed one ends with it."""
 
 import time
 
-from . import files, front, http1, lock, paths, slots
+from . import files, front, http1, lock, paths, shares, slots
 from .state import SLOTS, State, load_all
 
 LISTEN_SECONDS = 5
@@ -25,6 +25,7 @@ def recover(ctx, state: State) -> list[str]:
         mended.append(f"put {changed} routes right")
     mended += settle_others(ctx, state, units, seen=changed > 0)
     mended += remove_unknown(state)
+    mended += shares.destroy_doomed(ctx, state)
     return mended
 
 
@@ -98,7 +99,9 @@ def settle_live(ctx, state: State, units: Units) -> list[str]:
     launch = slots.load_launch(app, release) if release else None
     if launch is None:
         return []
-    slots.configure(state, slot, launch)
+    # A switch to other shares may have been cut short: then the slot's files are right, and what is kept is not yet.
+    if launch.fits(state):
+        slots.configure(state, slot, launch)
     if units.active(paths.app_unit(app, slot)) and http1.listens(state.port(slot)):
         return []
     stop_waking(ctx, app, slot, units)
@@ -121,12 +124,13 @@ def settle_others(ctx, state: State, units: Units, seen: bool) -> list[str]:
         if slot == state.live_slot:
             continue
         release = state.fields["slots"][slot]
-        launch = slots.load_launch(app, release) if release else None
+        launch = shares.launch_of(ctx, state, release) if release else None
         unit = paths.app_unit(app, slot)
         if launch:
             slots.configure(state, slot, launch)
         if units.active(unit) and not units.active(paths.wake_service(app, slot)):
-            put_away(ctx, unit, drain=seen or units.release(unit) == release, wait=units.release(unit) != release)
+            running = units.release(unit)
+            put_away(ctx, unit, drain=seen or running in (release, state.live), wait=running != release)
             mended.append(f"stopped what an earlier update had started in {slot}")
         if launch and state.live and not units.active(paths.wake_socket(app, slot)):
             slots.systemctl(ctx, "start", "--no-block", paths.wake_socket(app, slot))

@@ -3,7 +3,7 @@ switched to. Hooks do not run: they belong to what is new."""
 
 import os
 
-from . import checks, lock, paths, recover, slots, state
+from . import checks, lock, paths, recover, shares, slots, state
 from .context import Failure
 from .deploy import answer, drain, start_candidate, switch
 
@@ -39,7 +39,7 @@ def serve(ctx, current: state.State, release: str, locations: list[str]) -> list
         if locations == current.locations:
             return []
         return switch(ctx, current, current.live_slot, release, locations)
-    launch = slots.load_launch(current.app, release)
+    launch = shares.launch_of(ctx, current, release)
     if release not in current.kept or launch is None:
         kept = ", ".join(current.kept) or "none"
         raise Failure("not-found", f"{release} of {current.app} is not on the node; kept are: {kept}.")

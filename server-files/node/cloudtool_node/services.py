@@ -29,9 +29,42 @@ class Service:
     requires: tuple[str, ...]
     packages: dict[str, list[str]]  # by platform; "" is for all
     data: str | None
+    backup: str | None  # why there is nothing to back up
     settings: dict[str, str]
     variables: tuple[str, ...]
     secrets: frozenset[str]
+
+    def has(self, script: str) -> bool:
+        return os.path.exists(f"{self.folder}/{script}")
+
+    @property
+    def has_data(self) -> bool:
+        """Is there something of it to back up?"""
+        return bool(self.data) or self.has("dump")
+
+    @property
+    def share_of(self) -> str:
+        """The service in whose share it works: what has nothing of its own works in that of the one it requires."""
+        return self.requires[0] if self.requires and not self.has_data else self.name
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """An app's use of its services: what app.ini says of them, and which of their shares."""
+
+    app: str
+    platform: str
+    values: dict[str, str]
+    shares: dict[str, int]
+
+    @classmethod
+    def by(cls, app: str, settings: dict, shares: dict[str, int]) -> "Asked":
+        return cls(
+            app, settings["platform"], {it["name"]: it.get("value") or "" for it in settings["services"]}, shares
+        )
+
+    def share(self, service: Service) -> int:
+        return self.shares.get(service.share_of, 1)
 
 
 @dataclasses.dataclass
@@ -40,21 +73,35 @@ class Provisioned:
     secret_names: set[str] = dataclasses.field(default_factory=set)
 
 
-def provision_all(ctx, app: str, settings: dict, service_settings: dict) -> Provisioned:
+def provision_all(ctx, asked: Asked, service_settings: dict) -> Provisioned:
     """Everything the app asks for is there when this returns; gives back the variables for its environment."""
-    values = {asked["name"]: asked.get("value") or "" for asked in settings["services"]}
-    wanted = in_order(list(values))
-    platform = settings["platform"]
+    wanted = in_order(list(asked.values))
     effective = {service.name: settle(ctx, service, service_settings.get(service.name) or {}) for service in wanted}
-    names = [name for service in wanted for key in ("", platform) for name in service.packages.get(key, ())]
+    names = [name for service in wanted for key in ("", asked.platform) for name in service.packages.get(key, ())]
     packages.ensure(ctx, names)
     result = Provisioned()
     for service in wanted:
         install(ctx, service, effective[service.name])
-        environment = app_environment(ctx, service, app, platform, values.get(service.name, ""), result.variables)
-        add(result, service, provision(ctx, service, app, environment))
-        run_script(ctx, service, "check", f"does not work for {app}", {**environment, **result.variables})
+        environment = app_environment(ctx, service, asked) | result.variables
+        add(result, service, provision(ctx, service, asked, environment))
+        run_script(ctx, service, "check", f"does not work for {asked.app}", {**environment, **result.variables})
     return result
+
+
+def shares_of(asked: Asked) -> dict[str, int]:
+    """The shares that an app with these services uses."""
+    return {service.share_of: asked.share(service) for service in in_order(list(asked.values))}
+
+
+def drop(ctx, asked: Asked, name: str) -> None:
+    """Destroys a share."""
+    service = load(name)
+    settle(ctx, service, {})
+    run_script(ctx, service, "drop", f"could not destroy a share of {asked.app}", app_environment(ctx, service, asked))
+    if service.data:
+        directory = data_directory(service, asked)
+        for path in (directory, loading(directory), f"{loading(directory)}.partial"):
+            files.remove_tree(path)
 
 
 def remove(ctx, app: str, names: list[str], platform: str) -> list[str]:
@@ -65,10 +112,11 @@ def remove(ctx, app: str, names: list[str], platform: str) -> list[str]:
     removed = []
     for service in reversed(in_order(known)):
         settle(ctx, service, {})
-        environment = app_environment(ctx, service, app, platform, "", {})
+        environment = app_environment(ctx, service, Asked(app, platform, {}, {}))
         run_script(ctx, service, "remove", f"could not remove the data of {app}", environment)
-        if service.data:
-            files.remove_tree(f"{paths.data(app)}/{service.data}")
+        for directory in files.names(paths.data(app)) if service.data else []:
+            if directory == service.data or directory.startswith(f"{service.data}."):
+                files.remove_tree(f"{paths.data(app)}/{directory}")
         files.remove_tree(paths.service_secrets(app, service.name))
         removed.append(service.name)
     return removed
@@ -85,6 +133,20 @@ def installed() -> list[str]:
 
 def available() -> list[str]:
     return sorted(name for name in os.listdir(paths.SERVICES) if os.path.exists(f"{paths.SERVICES}/{name}/service.ini"))
+
+
+def with_data(asked: Asked) -> list[Service]:
+    """The services that have something of the app's to back up, in the order in which they are provisioned."""
+    return [service for service in in_order(list(asked.values)) if service.has_data]
+
+
+def left_out(asked: Asked) -> dict[str, str]:
+    """The services that have nothing to back up, and why."""
+    return {
+        service.name: service.backup or "its folder does not say how to dump it"
+        for service in in_order(list(asked.values))
+        if not service.has_data and service.share_of == service.name
+    }
 
 
 def in_order(names: list[str]) -> list[Service]:
@@ -134,6 +196,7 @@ def load(name: str) -> Service:
         requires=tuple(about.get("requires", "").replace(",", " ").split()),
         packages=by_platform,
         data=data,
+        backup=about.get("backup") or None,
         settings=dict(parser["settings"]) if parser.has_section("settings") else {},
         variables=tuple(parser["variables"]) if parser.has_section("variables") else (),
         secrets=frozenset(hidden.replace(",", " ").split()),
@@ -186,11 +249,11 @@ def fingerprint(service: Service, effective: dict) -> str:
     return digest.hexdigest()
 
 
-def provision(ctx, service: Service, app: str, environment: dict[str, str]) -> dict[str, str]:
+def provision(ctx, service: Service, asked: Asked, environment: dict[str, str]) -> dict[str, str]:
     if service.data:
-        owner = pwd.getpwnam(users.name(app))
-        files.make_directory(f"{paths.data(app)}/{service.data}", mode=0o750, uid=owner.pw_uid, gid=owner.pw_gid)
-    told = run_script(ctx, service, "provision", f"could not be provisioned for {app}", environment)
+        owner = pwd.getpwnam(users.name(asked.app))
+        files.make_directory(data_directory(service, asked), mode=0o750, uid=owner.pw_uid, gid=owner.pw_gid)
+    told = run_script(ctx, service, "provision", f"could not be provisioned for {asked.app}", environment)
     variables = parse_variables(service, told)
     for name in service.secrets & variables.keys():
         ctx.secret(variables[name])
@@ -237,17 +300,32 @@ def environment_of(ctx, service: Service) -> dict[str, str]:
     }
 
 
-def app_environment(ctx, service, app, platform, value, variables) -> dict[str, str]:
+def app_environment(ctx, service: Service, asked: Asked) -> dict[str, str]:
     return {
         **environment_of(ctx, service),
-        "CLOUDTOOL_APP": app,
-        "CLOUDTOOL_APP_USER": users.name(app),
-        "CLOUDTOOL_APP_DATA": paths.data(app),
-        "CLOUDTOOL_PLATFORM": platform,
-        "CLOUDTOOL_SERVICE_VALUE": value,
-        "CLOUDTOOL_SERVICE_SECRETS": secrets_directory(ctx, paths.secrets(app), service.name),
-        **variables,
+        "CLOUDTOOL_APP": asked.app,
+        "CLOUDTOOL_APP_USER": users.name(asked.app),
+        "CLOUDTOOL_APP_DATA": paths.data(asked.app),
+        "CLOUDTOOL_PLATFORM": asked.platform,
+        "CLOUDTOOL_SHARE": numbered(asked.app, asked.share(service)),
+        **({"CLOUDTOOL_SHARE_DATA": data_directory(service, asked)} if service.data else {}),
+        "CLOUDTOOL_SERVICE_VALUE": asked.values.get(service.name, ""),
+        "CLOUDTOOL_SERVICE_SECRETS": secrets_directory(ctx, paths.secrets(asked.app), service.name),
     }
+
+
+def data_directory(service: Service, asked: Asked) -> str:
+    return f"{paths.data(asked.app)}/{numbered(service.data, asked.share(service))}"
+
+
+def loading(directory: str) -> str:
+    """Where the directory of a share is filled, out of everybody's reach."""
+    return f"{directory}.loading"
+
+
+def numbered(name: str, share: int) -> str:
+    """The first share is called like the app, others APP.2, APP.3, ..."""
+    return name if share == 1 else f"{name}.{share}"
 
 
 def secrets_directory(ctx, parent: str, service: str) -> str:
@@ -264,14 +342,22 @@ def secrets_directory(ctx, parent: str, service: str) -> str:
     return path
 
 
-def run_script(ctx, service: Service, name: str, failed: str, environment: dict[str, str], log: bool = False) -> str:
-    """Runs a script of the service, if it has it; gives back what it printed."""
+def script(service: Service, name: str) -> str | None:
+    """The path of a script of the service, ready to be run; None when it does not have it."""
     path = f"{service.folder}/{name}"
-    if not os.path.exists(path):
-        return ""
+    if not service.has(name):
+        return None
     if not os.access(path, os.X_OK):
         # The client's archive need not know modes.
         os.chmod(path, 0o755)
+    return path
+
+
+def run_script(ctx, service: Service, name: str, failed: str, environment: dict[str, str], log: bool = False) -> str:
+    """Runs a script of the service, if it has it; gives back what it printed."""
+    path = script(service, name)
+    if path is None:
+        return ""
     done = ctx.run([path], env=environment, cwd="/", check=False, log=service.name if log else None, code="service")
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     if done.returncode:

@@ -14,7 +14,10 @@ from .context import Context, Failure, Writer
 # Where each verb is, and whether it changes the node. Imported when it is asked for: a probe loads nothing of a deploy.
 VERBS = {
     "activate": ("activate", True),
+    "backup": ("backup", True),
+    "backups": ("backup", False),
     "clean": ("clean", True),
+    "clear": ("restore", True),
     "deactivate": ("activate", True),
     "deploy": ("deploy", True),
     "logs": ("logs", False),
@@ -22,8 +25,10 @@ VERBS = {
     "query": ("query", False),
     "releases": ("releases", False),
     "remove": ("remove", True),
+    "restore": ("restore", True),
     "rollback": ("rollback", True),
     "setup": ("setup", True),
+    "verify": ("restore", True),
     "version": ("probe", False),
 }
 HAS_PAYLOAD = {"deploy"}
@@ -85,12 +90,12 @@ class Input:
 
 
 class Payload:
-    """The bytes after a request: chunks with their length before them, the last one empty."""
+    """The bytes after a request that has some: chunks with their length before them, the last one empty."""
 
-    def __init__(self, source: Input | None):
+    def __init__(self, source: Input, expected: bool):
         self.source = source
         self.left = 0
-        self.ended = source is None
+        self.ended = not expected
 
     def read(self, size: int) -> bytes:
         if self.left == 0 and not self.ended:
@@ -159,7 +164,7 @@ def answer(line: bytes, source: Input, out: Writer) -> None:
         out.write(error_event(Failure("bad-request", "The node program does not understand this request."), None))
         return
     ctx = Context(request, out)
-    payload = Payload(source if verb in HAS_PAYLOAD else None)
+    payload = Payload(source, verb in HAS_PAYLOAD)
     result = None
     try:
         if changing:

@@ -20,6 +20,7 @@ PACKAGES = (
     "nftables",
     "logrotate",
     "unattended-upgrades",
+    "zstd",
 )
 TIME_SYNC = "systemd-timesyncd"
 OTHER_TIME_SYNCS = ("chrony", "ntpsec", "ntp", "openntpd")
@@ -42,6 +43,7 @@ DIRECTORIES = (
     (paths.SECRETS, 0o700),
     (paths.INSTALLED_SERVICES, 0o700),
     (paths.LOCKS, 0o700),
+    (paths.BACKUPS, 0o700),
     (paths.RUN, 0o755),
     (paths.LOGS, 0o755),
 )

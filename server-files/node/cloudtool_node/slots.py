@@ -10,15 +10,22 @@ from .state import SLOTS
 
 
 class Launch:
-    """What it takes to start a release, kept with it: its settings, configuration, and the services' variables."""
+    """What it takes to start a release, kept with it: its settings, configuration, and the services' variables, which
+    lead to certain shares."""
 
-    def __init__(self, release: str, settings: dict, slot_conf: str, variables: dict, secret_names, venv: str | None):
+    def __init__(self, release: str, settings: dict, slot_conf: str, variables: dict, secret_names, venv, shares=None):
         self.release = release
         self.settings = settings
         self.slot_conf = slot_conf
         self.variables = variables
         self.secret_names = set(secret_names)
         self.venv = venv
+        # What an earlier version wrote leads to the first shares.
+        self.shares = dict.fromkeys([it["name"] for it in settings["services"]], 1) if shares is None else shares
+
+    def fits(self, state) -> bool:
+        """Do its variables lead to the shares that the app uses now?"""
+        return all(state.share(service) == number for service, number in self.shares.items())
 
     def save(self, app: str) -> None:
         fields = {**vars(self), "secret_names": sorted(self.secret_names)}
@@ -57,6 +64,7 @@ def environment(state, slot: str, launch: Launch) -> dict[str, str]:
         "CLOUDTOOL_RELEASE_DIR": release_dir,
         "CLOUDTOOL_RUN_DIR": f"{paths.RUN}/{slot}-{app}",
         "CLOUDTOOL_VENV": launch.venv or "",
+        "CLOUDTOOL_WRITABLE_ROOT": launch.variables.get("CONFIG_WRITABLE_ROOT", f"{paths.data(app)}/writable_root"),
         "CLOUDTOOL_DRAIN_TIMEOUT": str(settings["drain_timeout"]),
         "CLOUDTOOL_WORKERS": str(settings["processes"] * settings["threads"]),
         "TEMP": "/tmp",

@@ -18,7 +18,8 @@ HISTORY = 50
 
 class State:
     def __init__(self, fields: dict):
-        self.fields = fields
+        # A state that an earlier version wrote has no shares.
+        self.fields = {"shares": {}, "next_share": 2, "doomed": [], **fields}
 
     @property
     def app(self) -> str:
@@ -90,6 +91,32 @@ class State:
         if claim and locations != self.locations:
             self.fields["claimed"] = time.time_ns()
         self.fields["locations"] = locations
+
+    def share(self, service: str) -> int:
+        """The number of the service's share that the app uses."""
+        return self.fields["shares"].get(service, 1)
+
+    @property
+    def doomed(self) -> list[tuple[str, int]]:
+        """The shares to destroy: those that are not yet or no longer in use."""
+        return [(service, number) for service, number in self.fields["doomed"]]
+
+    def doom_next(self, services: list[str]) -> dict[str, int]:
+        """Numbers for new shares. They are doomed until the app uses them."""
+        number = self.fields["next_share"]
+        self.fields["next_share"] = number + 1
+        self.fields["doomed"] += [[service, number] for service in services]
+        return dict.fromkeys(services, number)
+
+    def adopt(self, shares: dict[str, int]) -> None:
+        """From now on the app uses these shares, and those it used are doomed."""
+        gone = [[service, self.share(service)] for service in shares]
+        self.fields["doomed"] = [item for item in self.fields["doomed"] if item not in list(map(list, shares.items()))]
+        self.fields["doomed"] += gone
+        self.fields["shares"] |= shares
+
+    def forget_doomed(self, service: str, number: int) -> None:
+        self.fields["doomed"].remove([service, number])
 
     def port(self, slot: str) -> int:
         return FIRST_PORT + 4 * self.fields["index"] + SLOTS.index(slot)

@@ -19,7 +19,7 @@ class Requests(unittest.TestCase):
     def test_lines_and_payloads_follow_each_other(self):
         source = session.Input(pipe_with(b'{"a":1}\n\0\0\0\3abc\0\0\0\2de\0\0\0\0{"b":2}\n'))
         self.assertEqual(source.line(), b'{"a":1}')
-        payload = session.Payload(source)
+        payload = session.Payload(source, True)
         self.assertEqual(payload.read(2) + payload.read(9) + payload.read(9), b"abcde")
         self.assertEqual(payload.read(1), b"")
         self.assertEqual(source.line(), b'{"b":2}')
@@ -27,11 +27,11 @@ class Requests(unittest.TestCase):
 
     def test_an_unwanted_payload_is_passed_over(self):
         source = session.Input(pipe_with(b"\0\0\0\3abc\0\0\0\0next\n"))
-        session.Payload(source).drain()
+        session.Payload(source, True).drain()
         self.assertEqual(source.line(), b"next")
 
     def test_a_payload_that_breaks_off_is_an_abort(self):
-        payload = session.Payload(session.Input(pipe_with(b"\0\0\0\5ab")))
+        payload = session.Payload(session.Input(pipe_with(b"\0\0\0\5ab")), True)
         payload.read(9)
         with self.assertRaises(Failure) as caught:
             payload.read(9)

@@ -1,0 +1,71 @@
+"""New shares for an app that serves: filled beside those in use, started with the live release, then switched to.
+
+As with an update, everything before the switch can fail without a visitor noticing, and a kill at any moment leaves one
+whole set of shares in use: recover.py destroys the others.
+"""
+
+from . import paths, recover, shares, slots
+from .context import Failure
+from .deploy import start_candidate, switch
+from .state import State
+
+
+def require_live(current: State) -> slots.Launch:
+    launch = slots.load_launch(current.app, current.live) if current.live else None
+    if launch is None:
+        raise Failure("not-found", f"{current.app} has no release that serves.", "Update it first.")
+    return launch
+
+
+def renew(ctx, current: State, names: list[str], fill, hooks: bool) -> None:
+    """`fill` is given what the app asks of its services, with the new shares of `names`. `hooks`: update_fetch runs."""
+    launch = require_live(current)
+    numbers = current.doom_next(names)
+    current.save()
+    slot, was_live = current.idle_slot, current.live_slot
+    try:
+        led = fill_shares(ctx, current, launch, numbers, fill)
+        candidate = start_candidate(ctx, current, slot, led, current.locations, launch.settings if hooks else None)
+        with ctx.step("health") as step:
+            step.detail = str(candidate.check())
+        switch(ctx, current, slot, current.live, current.locations, shares=numbers)
+    except BaseException:
+        give_up(ctx, current, slot, numbers)
+        raise
+    led.save(current.app)
+    with ctx.step("drain"):
+        put_previous_back(ctx, current, was_live)
+    with ctx.step("prune"):
+        shares.destroy_doomed(ctx, current)
+
+
+def fill_shares(ctx, current: State, launch: slots.Launch, numbers: dict[str, int], fill) -> slots.Launch:
+    """Makes the shares and fills them; gives the release that uses them."""
+    from . import services
+
+    wanted = current.fields["shares"] | numbers
+    with ctx.step("services"):
+        led = shares.lead(ctx, launch, current.app, wanted)
+    led.tell_secrets(ctx, current.app)
+    fill(services.Asked.by(current.app, launch.settings, wanted))
+    return led
+
+
+def put_previous_back(ctx, current: State, slot: str) -> None:
+    """The slot that served until now ends its requests, and the previous release sleeps in it again."""
+    slots.put_away(ctx, current.app, slot)
+    previous = shares.launch_of(ctx, current, current.previous) if current.previous else None
+    if previous:
+        slots.configure(current, slot, previous)
+        slots.sleep(ctx, current.app, slot)
+
+
+def give_up(ctx, current: State, slot: str, numbers: dict[str, int]) -> None:
+    if any(current.share(name) == number for name, number in numbers.items()):
+        return
+    try:
+        with ctx.shielded():
+            slots.kill(ctx, paths.app_unit(current.app, slot))
+            recover.recover(ctx, current)
+    except (Failure, OSError) as second:
+        ctx.warning(f"Not all could be put back now, the next update will: {second}")

@@ -1,0 +1,139 @@
+"""`restore`: a backup into new shares beside those in use, checked, then switched to. `verify` does the same up to the
+switch, and destroys the shares again. `clear` switches to empty ones."""
+
+import time
+
+from . import backup, checks, files, lock, recover, renew, rollback, services, shares, streams, trees, users
+from .context import Failure
+from .store import object_name, open_store
+
+
+def restore(ctx, payload) -> dict:
+    app = checks.app_name(ctx.request.get("app"))
+    with lock.app(ctx, app, "restore"), lock.backup(ctx, app):
+        current = recovered(ctx, app)
+        launch = renew.require_live(current)
+        filling = Filling(ctx, payload, current.app, launch)
+        renew.renew(ctx, current, filling.names, filling.fill, hooks=False)
+        return {"app": app, "release": current.live, "backup": filling.manifest["id"], "services": filling.names}
+
+
+def verify(ctx, payload) -> dict:
+    app = checks.app_name(ctx.request.get("app"))
+    started = time.monotonic()
+    with lock.app(ctx, app, "verify"), lock.backup(ctx, app):
+        current = recovered(ctx, app)
+        launch = renew.require_live(current)
+        filling = Filling(ctx, payload, current.app, launch)
+        numbers = current.doom_next(filling.names)
+        current.save()
+        try:
+            renew.fill_shares(ctx, current, launch, numbers, filling.fill)
+        finally:
+            with ctx.shielded(), ctx.step("prune"):
+                shares.destroy_doomed(ctx, current)
+        seconds = round(time.monotonic() - started, 3)
+        return {"app": app, "backup": filling.manifest["id"], "counts": filling.counts, "seconds": seconds}
+
+
+def clear(ctx, _payload) -> dict:
+    app = checks.app_name(ctx.request.get("app"))
+    with lock.app(ctx, app, "clear"), lock.backup(ctx, app):
+        current = recovered(ctx, app)
+        launch = renew.require_live(current)
+        asked = services.Asked.by(app, launch.settings, current.fields["shares"])
+        names = [service.name for service in services.with_data(asked)]
+        if not names:
+            raise Failure("not-found", f"{app} has no services that keep data.")
+        renew.renew(ctx, current, names, lambda asked: None, hooks=True)
+        return {"app": app, "release": current.live, "services": names}
+
+
+def recovered(ctx, app: str):
+    current = rollback.existing(app)
+    with ctx.step("recover") as step:
+        step.detail = ", ".join(recover.recover(ctx, current)) or None
+    return current
+
+
+class Filling:
+    """A backup on its way into shares."""
+
+    def __init__(self, ctx, payload, app: str, launch):
+        self.ctx = ctx
+        self.identity = ctx.request.get("identity")
+        if self.identity:
+            ctx.secret(str(self.identity))
+        of = checks.app_name(ctx.request.get("of") or app)
+        self.store = open_store(ctx, payload, of)
+        with ctx.step("read"):
+            self.manifest = self.wanted_manifest()
+        if self.manifest["app"] != of:
+            raise Failure("damaged", f"The backup {self.manifest['id']} is of {self.manifest['app']}, not of {of}.")
+        self.names = list(self.manifest["services"])
+        self.counts: dict[str, dict] = {}
+        asked = services.Asked.by(app, launch.settings, {})
+        known = [service.name for service in services.with_data(asked)]
+        missing = [name for name in self.names if name not in known]
+        if missing:
+            raise Failure(
+                "conflict",
+                f"The backup has data of {missing[0]}, which {app} does not use: it would be lost.",
+                f"Add service.{missing[0]} to its app.ini and update it first.",
+            )
+
+    def wanted_manifest(self) -> dict:
+        wanted = self.ctx.request.get("backup")
+        if wanted is not None:
+            object_name(f"{wanted}.json")
+            return backup.read_manifest(self.store, wanted)
+        names = [name for name in self.store.list() if name.endswith(".json")]
+        if not names:
+            raise Failure("not-found", f"There is no backup of {self.store.app} at {self.store.name}.")
+        return backup.read_manifest(self.store, max(names).removesuffix(".json"))
+
+    def fill(self, asked: services.Asked) -> None:
+        for service in services.with_data(asked):
+            if service.name not in self.names:
+                continue
+            with self.ctx.step(f"restore {service.name}"):
+                told = self.manifest["services"][service.name]
+                found = self.tree(service, asked, told) if service.data else self.load(service, asked, told)
+                self.counts[service.name] = found
+                compare(service.name, told["counts"], found)
+
+    def load(self, service, asked, told) -> dict:
+        environment = services.app_environment(self.ctx, service, asked)
+        services.settle(self.ctx, service, {})
+        self.get(service, told["objects"][0], ([services.script(service, "load")], environment))
+        text = services.run_script(self.ctx, service, "count", "could not be counted", environment)
+        return backup.parse_facts(service, text)["counts"]
+
+    def tree(self, service, asked, told) -> dict:
+        """Filled where only root comes, so that nobody can lead a path elsewhere, then put into its place."""
+        tree, *packs = told["objects"]
+        place = services.data_directory(service, asked)
+        root = services.loading(place)
+        files.make_directory(root, mode=0o700)
+        loader = trees.Loader(self.ctx, root, users.uid(asked.app), users.gid(asked.app))
+        self.get(service, tree, loader.read_tree)
+        for pack in packs:
+            self.get(service, pack, loader.read_pack)
+        counts = loader.finish()
+        files.remove_tree(place)
+        files.move(root, place)
+        return counts
+
+    def get(self, service, name: str, sink) -> None:
+        what = f"The service {service.name} could not be restored"
+        streams.get(self.ctx, self.store, name, self.manifest["objects"][name], what, sink, self.identity)
+
+
+def compare(name: str, expected: dict, found: dict) -> None:
+    for what in sorted(expected.keys() | found.keys()):
+        if expected.get(what) != found.get(what):
+            raise Failure(
+                "damaged",
+                f"{name}: the backup has {expected.get(what, 0)} in {what}, restored were {found.get(what, 0)}.",
+                "Nothing was changed. Take another backup.",
+            )

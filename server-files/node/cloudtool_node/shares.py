@@ -1,0 +1,50 @@
+"""Which shares of its services an app uses: releases are led to them, and what is doomed is destroyed."""
+
+from . import slots
+from .context import Failure
+from .state import State
+
+
+def launch_of(ctx, current: State, release: str) -> slots.Launch | None:
+    """What it takes to start a kept release with the shares in use now, whichever it was made for."""
+    launch = slots.load_launch(current.app, release)
+    if launch is None or launch.fits(current):
+        return launch
+    led = lead(ctx, launch, current.app, current.fields["shares"])
+    led.save(current.app)
+    return led
+
+
+def lead(ctx, launch: slots.Launch, app: str, numbers: dict[str, int]) -> slots.Launch:
+    """The release with variables that lead to these shares, which are there when this returns."""
+    from . import services
+
+    asked = services.Asked.by(app, launch.settings, numbers)
+    given = services.provision_all(ctx, asked, {})
+    return slots.Launch(
+        launch.release,
+        launch.settings,
+        launch.slot_conf,
+        given.variables,
+        given.secret_names,
+        launch.venv,
+        services.shares_of(asked),
+    )
+
+
+def destroy_doomed(ctx, current: State) -> list[str]:
+    """What cannot be destroyed now stays doomed."""
+    destroyed = []
+    for service, number in current.doomed:
+        from . import services
+
+        try:
+            services.drop(ctx, services.Asked(current.app, "", {}, {service: number}), service)
+        except (Failure, OSError) as problem:
+            ctx.warning(f"Share {number} of {service} could not be destroyed now, the next update will: {problem}")
+            continue
+        current.forget_doomed(service, number)
+        destroyed.append(f"destroyed share {number} of {service}")
+    if destroyed:
+        current.save()
+    return destroyed
