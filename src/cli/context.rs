@@ -302,12 +302,17 @@ impl Context {
         request: Value,
     ) -> Result<Value, Failure> {
         let answer = self.call(remote, request);
-        let (result, detail) = match &answer {
+        self.record_answer(remote.node(), verb, app, &answer);
+        answer
+    }
+
+    /// Writes down what came of a request.
+    pub(super) fn record_answer(&self, node: &str, verb: &str, app: Option<&AppName>, answer: &Result<Value, Failure>) {
+        let (result, detail) = match answer {
             Ok(answer) => ("done", answer["release"].as_str().map(str::to_owned)),
             Err(failure) => ("failed", Some(failure.message.clone())),
         };
-        self.record(verb, Some(remote.node()), app, result, detail.as_deref());
-        answer
+        self.record(verb, Some(node), app, result, detail.as_deref());
     }
 
     /// Remembers which locations lead to which app of a node, from the answer of an unfiltered `query`.

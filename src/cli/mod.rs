@@ -1,11 +1,14 @@
 //! The commands: one file each, with its arguments (whose comments are the help) and one function that tells the story.
 
 mod activate;
+mod backup;
 mod clean_node;
+mod clear;
 mod clouds;
 mod configure;
 mod context;
 mod create_node;
+mod data;
 mod deactivate;
 mod default_node;
 mod destroy_node;
@@ -16,6 +19,7 @@ mod host_key;
 mod import_clouds;
 mod init;
 mod label_node;
+mod list_backups;
 mod list_images;
 mod list_locations;
 mod list_nodes;
@@ -29,6 +33,7 @@ mod refresh;
 mod releases;
 mod remote_line;
 mod remove;
+mod restore;
 mod rollback;
 mod setup_node;
 mod several;
@@ -39,6 +44,7 @@ mod switch_nodes;
 mod unfinished;
 mod update;
 mod validate;
+mod verify_backup;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -117,7 +123,9 @@ impl Globals {
 #[derive(Debug, Subcommand)]
 enum Command {
     Activate(activate::Activate),
+    Backup(backup::Backup),
     CleanNode(clean_node::CleanNode),
+    Clear(clear::Clear),
     Configure(configure::Configure),
     CreateNode(create_node::CreateNode),
     Deactivate(deactivate::Deactivate),
@@ -127,6 +135,7 @@ enum Command {
     ForgetHostKey(forget_host_key::ForgetHostKey),
     ImportClouds(import_clouds::ImportClouds),
     Init(init::Init),
+    ListBackups(list_backups::ListBackups),
     LabelNode(label_node::LabelNode),
     ListImages(list_images::ListImages),
     ListLocations(list_locations::ListLocations),
@@ -140,6 +149,7 @@ enum Command {
     Refresh(refresh::Refresh),
     Releases(releases::Releases),
     Remove(remove::Remove),
+    Restore(restore::Restore),
     /// Let suspended nodes go on
     ResumeNode(SwitchNodes),
     Rollback(rollback::Rollback),
@@ -154,6 +164,7 @@ enum Command {
     SuspendNode(SwitchNodes),
     Update(update::Update),
     Validate(validate::Validate),
+    VerifyBackup(verify_backup::VerifyBackup),
 }
 
 /// Which node an app command is for.
@@ -217,7 +228,9 @@ fn run(cli: Cli, ui: &Ui, unfinished: &Unfinished) -> Result<(), Failure> {
     let context = Context::new(ui.clone(), cli.globals, unfinished.clone());
     match cli.command {
         Command::Activate(args) => activate::run(&context, args),
+        Command::Backup(args) => backup::run(&context, args),
         Command::CleanNode(args) => clean_node::run(&context, args),
+        Command::Clear(args) => clear::run(&context, args),
         Command::Configure(args) => configure::run(&context, args),
         Command::CreateNode(args) => create_node::run(&context, args),
         Command::Deactivate(args) => deactivate::run(&context, args),
@@ -227,6 +240,7 @@ fn run(cli: Cli, ui: &Ui, unfinished: &Unfinished) -> Result<(), Failure> {
         Command::ForgetHostKey(args) => forget_host_key::run(&context, args),
         Command::ImportClouds(args) => import_clouds::run(&context, args),
         Command::Init(args) => init::run(&context, args),
+        Command::ListBackups(args) => list_backups::run(&context, args),
         Command::LabelNode(args) => label_node::run(&context, args),
         Command::ListImages(args) => list_images::run(&context, args),
         Command::ListLocations(args) => list_locations::run(&context, args),
@@ -239,6 +253,7 @@ fn run(cli: Cli, ui: &Ui, unfinished: &Unfinished) -> Result<(), Failure> {
         Command::Refresh(args) => refresh::run(&context, args),
         Command::Releases(args) => releases::run(&context, args),
         Command::Remove(args) => remove::run(&context, args),
+        Command::Restore(args) => restore::run(&context, args),
         Command::ResumeNode(args) => switch_nodes::run(&context, Switch::Resume, args),
         Command::Rollback(args) => rollback::run(&context, args),
         Command::SetupNode(args) => setup_node::run(&context, args),
@@ -249,6 +264,7 @@ fn run(cli: Cli, ui: &Ui, unfinished: &Unfinished) -> Result<(), Failure> {
         Command::SuspendNode(args) => switch_nodes::run(&context, Switch::Suspend, args),
         Command::Update(args) => update::run(&context, args),
         Command::Validate(args) => validate::run(&context, args),
+        Command::VerifyBackup(args) => verify_backup::run(&context, args),
     }
 }
 

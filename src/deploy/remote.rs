@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::node::{Conversation, Error, Event, Payload, Program, Session};
+use crate::node::{Conversation, Error, Event, Payload, Program, Session, Store};
 
 /// What had to be done to the node program before it could be called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +60,17 @@ impl Remote {
     pub fn call(&mut self, mut request: Value, on_event: &mut dyn FnMut(Event)) -> Result<Value, Error> {
         request["by"] = json!(self.by);
         self.conversation.call(&mut self.session, &request, on_event)
+    }
+
+    /// The same for a request about backups, whose store is ours.
+    pub fn call_with_store(
+        &mut self,
+        mut request: Value,
+        store: &mut dyn Store,
+        on_event: &mut dyn FnMut(Event),
+    ) -> Result<Value, Error> {
+        request["by"] = json!(self.by);
+        self.conversation.call_with_store(&mut self.session, &request, store, on_event)
     }
 
     /// The same with a payload.

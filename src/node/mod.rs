@@ -10,6 +10,7 @@ mod login;
 mod program;
 mod protocol;
 mod session;
+mod store;
 
 pub use destination::{Destination, Proxy};
 pub use error::{Error, NodeError};
@@ -19,3 +20,4 @@ pub use login::log_in;
 pub use program::Program;
 pub use protocol::{Conversation, Event, Payload, PayloadWriter};
 pub use session::Session;
+pub use store::Store;

@@ -9,6 +9,7 @@ use tracing::debug;
 
 use super::error::{Error, NodeError};
 use super::session::Session;
+use super::store::{self, Question, Store};
 
 const PROGRAM: &str = "/usr/local/lib/cloudtool/cloudtool-node";
 const PROGRAM_SUDO: &str = "sudo -n /usr/local/lib/cloudtool/cloudtool-node";
@@ -80,6 +81,7 @@ pub struct Conversation {
 /// How a request ended.
 enum Ending {
     Event(Event),
+    Question(Question),
     Result(Value),
     Error(NodeError),
 }
@@ -106,7 +108,22 @@ impl Conversation {
     ) -> Result<Value, Error> {
         let answer = self.send(request).and_then(|()| {
             session.count_round_trip();
-            self.finish(on_event)
+            self.finish(None, on_event)
+        });
+        abandon_if_lost(session, answer)
+    }
+
+    /// The same for a request about backups: the node's questions about their store are answered.
+    pub fn call_with_store(
+        &mut self,
+        session: &mut Session,
+        request: &Value,
+        store: &mut dyn Store,
+        on_event: &mut dyn FnMut(Event),
+    ) -> Result<Value, Error> {
+        let answer = self.send(request).and_then(|()| {
+            session.count_round_trip();
+            self.finish(Some(store), on_event)
         });
         abandon_if_lost(session, answer)
     }
@@ -142,12 +159,12 @@ impl Conversation {
     ) -> Result<Value, Error> {
         let mut writer = PayloadWriter::new(self.channel.stream(0));
         match write(&mut writer).and_then(|()| writer.end()) {
-            Ok(()) => self.finish(on_event),
+            Ok(()) => self.finish(None, on_event),
             Err(error) if session.is_dead() => Err(self.broken(&error.to_string())),
             Err(error) => {
                 // Our own reading failed, or the node went away. End the input, so that the node ends the request; then its word counts.
                 let _ = self.channel.send_eof();
-                match self.finish(on_event) {
+                match self.finish(None, on_event) {
                     Err(Error::Refused(refused)) if refused.code != "aborted" => Err(Error::Refused(refused)),
                     _ => Err(self.broken(&error.to_string())),
                 }
@@ -167,6 +184,7 @@ impl Conversation {
                         return Ok(None);
                     }
                 }
+                Ending::Question(_) => break Err(self.nonsense("it asks for a store")),
                 Ending::Result(value) => break Ok(Some(value)),
                 Ending::Error(error) => break Err(Error::Refused(Box::new(error))),
             }
@@ -182,10 +200,16 @@ impl Conversation {
         self.channel.write_all(line.as_bytes()).map_err(|error| self.broken(&error.to_string()))
     }
 
-    fn finish(&mut self, on_event: &mut dyn FnMut(Event)) -> Result<Value, Error> {
+    fn finish(&mut self, mut store: Option<&mut dyn Store>, on_event: &mut dyn FnMut(Event)) -> Result<Value, Error> {
         loop {
             match self.next()? {
                 Ending::Event(event) => on_event(event),
+                Ending::Question(question) => {
+                    let Some(store) = store.as_deref_mut() else { return Err(self.nonsense("it asks for a store")) };
+                    let mut output = self.channel.stream(0);
+                    store::answer(store, question, &mut self.answers, &mut output)
+                        .map_err(|error| self.broken(&error.to_string()))?;
+                }
                 Ending::Result(value) => return Ok(value),
                 Ending::Error(error) => return Err(Error::Refused(Box::new(error))),
             }
@@ -207,6 +231,9 @@ impl Conversation {
                 let mut error: NodeError = serde_json::from_value(value).map_err(|e| self.nonsense(&e.to_string()))?;
                 error.node = format!("{}: ", self.node);
                 Ok(Ending::Error(error))
+            }
+            Some("store") => {
+                serde_json::from_value(value).map(Ending::Question).map_err(|error| self.nonsense(&error.to_string()))
             }
             _ => serde_json::from_value(value).map(Ending::Event).map_err(|error| self.nonsense(&error.to_string())),
         }

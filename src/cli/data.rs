@@ -1,0 +1,117 @@
+//! What the commands about an app's data share: which app is meant, and where backups lie.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::NodeChoice;
+use super::context::{Context, show};
+use crate::backup::Directory;
+use crate::deploy::Remote;
+use crate::error::{Failure, Kind};
+use crate::inventory::{Inventory, NodeRecord};
+use crate::names::{AppName, BadName, Location};
+
+/// An app by its name, or by a location it serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Target {
+    App(AppName),
+    Location(Location),
+}
+
+impl FromStr for Target {
+    type Err = BadName;
+
+    /// No app has a dot or a slash in its name.
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        if text.contains(['.', '/']) { text.parse().map(Target::Location) } else { text.parse().map(Target::App) }
+    }
+}
+
+/// How long to wait for others.
+#[derive(Debug, Args)]
+pub(super) struct Patience {
+    /// How many seconds to wait when somebody else is at it
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    pub(super) lock_timeout: u32,
+}
+
+/// An app on a node that answers.
+pub(super) struct Found {
+    pub(super) node: NodeRecord,
+    pub(super) remote: Remote,
+    pub(super) app: AppName,
+}
+
+/// Connects to the node of an app. Its program is made this version's, for it must know what we ask.
+pub(super) fn find(context: &Context, target: &Target, choice: &NodeChoice) -> Result<Found, Failure> {
+    let node = match target {
+        Target::App(app) => context.node(choice, Some(app), &[])?,
+        Target::Location(location) => context.node(choice, None, std::slice::from_ref(location))?,
+    };
+    let (mut remote, _) = context.connect_installing(&node)?;
+    let app = match target {
+        Target::App(app) => app.clone(),
+        Target::Location(location) => app_at(context, &mut remote, location)?,
+    };
+    Ok(Found { node, remote, app })
+}
+
+fn app_at(context: &Context, remote: &mut Remote, location: &Location) -> Result<AppName, Failure> {
+    let answer = context.call(remote, json!({"verb": "query", "filter": []}))?;
+    let serves = |app: &&Value| app["locations"].as_array().is_some_and(|all| all.contains(&json!(location)));
+    let app = answer["apps"].as_array().into_iter().flatten().find(serves);
+    let name = app.and_then(|app| app["app"].as_str()).ok_or_else(|| {
+        Failure::new(Kind::Usage, format!("no app of {} serves {location}", remote.node()))
+            .hint("cloudtool query shows apps and their locations")
+    })?;
+    Ok(name.parse()?)
+}
+
+/// Where backups go when nobody says where: the configuration's `backups`, or a directory of cloudtool's own.
+pub(super) fn destination(asked: Option<&Path>) -> Result<PathBuf, Failure> {
+    let dir = match asked {
+        Some(dir) => dir.to_owned(),
+        None => Inventory::default_dir()?.join("backups"),
+    };
+    std::path::absolute(&dir)
+        .map_err(|error| Failure::new(Kind::Usage, format!("{} is no directory: {error}", dir.display())))
+}
+
+/// Sends a request about backups in a directory of this machine, shows its steps, and writes it down as an event when it
+/// changes something.
+pub(super) fn call(context: &Context, found: &mut Found, dir: &Path, mut request: Value) -> Result<Value, Failure> {
+    request["store"] = json!({"kind": "client", "name": format!("{}:{}", context.by(), dir.display())});
+    let mut store = Directory::new(dir);
+    let mut steps = context.ui.steps();
+    let answer = found.remote.call_with_store(request.clone(), &mut store, &mut |event| show(&mut steps, event));
+    drop(steps);
+    let answer = answer.map_err(crate::node::Error::into_failure);
+    let verb = request["verb"].as_str().unwrap_or_default();
+    context.record_answer(found.remote.node(), verb, Some(&found.app), &answer);
+    answer
+}
+
+/// `1.5 GB`.
+pub(super) fn size(bytes: u64) -> String {
+    let bytes = bytes as f64;
+    match bytes {
+        _ if bytes >= 1e9 => format!("{:.1} GB", bytes / 1e9),
+        _ if bytes >= 1e6 => format!("{:.1} MB", bytes / 1e6),
+        _ => format!("{:.1} kB", bytes / 1e3),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dot_or_a_slash_makes_a_location() {
+        assert_eq!("shop".parse(), Ok(Target::App("shop".parse().unwrap())));
+        assert_eq!("shop.com".parse(), Ok(Target::Location("shop.com".parse().unwrap())));
+        assert!("Shop".parse::<Target>().is_err());
+    }
+}

@@ -1,0 +1,46 @@
+use std::time::Instant;
+
+use clap::Args;
+use serde_json::json;
+
+use super::NodeChoice;
+use super::context::Context;
+use super::data::{self, Patience, Target};
+use super::query::words;
+use super::restore::Identity;
+use crate::backup::Place;
+use crate::error::Failure;
+
+/// Prove that a backup can be restored: load it beside the data in use, count, and take it away again
+#[derive(Debug, Args)]
+pub(super) struct VerifyBackup {
+    /// [DIRECTORY/]APP for the newest backup of an app, [DIRECTORY/]APP/ID for another (see list-backups)
+    backup: Place,
+    #[command(flatten)]
+    key: Identity,
+    #[command(flatten)]
+    node: NodeChoice,
+    #[command(flatten)]
+    patience: Patience,
+}
+
+pub(super) fn run(context: &Context, args: VerifyBackup) -> Result<(), Failure> {
+    let start = Instant::now();
+    let dir = data::destination(args.backup.destination.as_deref())?;
+    let identity = args.key.read()?;
+    let mut found = data::find(context, &Target::App(args.backup.app.clone()), &args.node)?;
+    let request = json!({
+        "verb": "verify", "app": found.app, "backup": args.backup.id.as_ref().map(|id| id.as_str()),
+        "identity": identity, "lock_timeout": args.patience.lock_timeout,
+    });
+    let answer = data::call(context, &mut found, &dir, request)?;
+    context.ui.event(&answer);
+    let seconds = start.elapsed().as_secs_f64();
+    context.ui.line(format!("backup {} of {} can be restored ({seconds:.2} s)", words(&answer["backup"]), found.app));
+    for (service, counts) in answer["counts"].as_object().into_iter().flatten() {
+        let counted: Vec<String> =
+            counts.as_object().into_iter().flatten().map(|(what, number)| format!("{number} in {what}")).collect();
+        context.ui.line(format!("  {service}: {}", counted.join(", ")));
+    }
+    Ok(())
+}
