@@ -33,7 +33,7 @@ impl Directory {
     /// The open file at `path`, or what `open` opens.
     fn file(&mut self, path: PathBuf, open: impl FnOnce(&Path) -> io::Result<File>) -> io::Result<&mut File> {
         if self.open.as_ref().is_none_or(|(known, _)| *known != path) {
-            let file = open(&path)?;
+            let file = open(&path).map_err(|error| named(&path, &error))?;
             self.open = Some((path, file));
         }
         // Just set, where it was not.
@@ -41,12 +41,17 @@ impl Directory {
     }
 }
 
+/// The same error with the path in front, for it is told by a node that does not know it.
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
 impl Store for Directory {
     fn list(&mut self, app: &str) -> io::Result<BTreeMap<String, u64>> {
         let entries = match fs::read_dir(self.root.join(app)) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-            Err(error) => return Err(error),
+            Err(error) => return Err(named(&self.root.join(app), &error)),
         };
         let mut objects = BTreeMap::new();
         for entry in entries {
@@ -70,10 +75,11 @@ impl Store for Directory {
     }
 
     fn write(&mut self, app: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(self.root.join(app))?;
+        let dir = self.root.join(app);
+        DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|error| named(&dir, &error))?;
         let path = self.partial(app, name);
         let create = |path: &Path| OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-        self.file(path, create)?.write_all(bytes)
+        self.file(path.clone(), create)?.write_all(bytes).map_err(|error| named(&path, &error))
     }
 
     fn commit(&mut self, app: &str, name: &str) -> io::Result<()> {

@@ -16,6 +16,7 @@ mod world;
 mod access;
 mod bad_releases;
 mod couchdb;
+mod data;
 mod deploying;
 mod draining;
 mod examples;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         ("python_apps", python_apps::TESTS),
         ("services", services::TESTS),
         ("examples", examples::TESTS),
+        ("data", data::TESTS),
         ("couchdb", couchdb::TESTS),
         ("new_nodes", new_nodes::TESTS),
         ("kills", kills::TESTS),

@@ -96,7 +96,7 @@ class ClientStore:
         if not isinstance(told, dict):
             raise _nonsense()
         if "error" in told:
-            raise Failure("store", f"{self.name}: {told['error']}")
+            raise Failure("store", f"The place of the backups does not work: {told['error']}.")
         return told
 
 
