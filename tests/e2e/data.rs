@@ -207,21 +207,15 @@ fn a_damaged_backup_changes_nothing(world: &World) {
     for name in &objects {
         let path = keeper.dir().join(name);
         let whole = fs::read(&path).expect("an object");
+        let manifest = name.ends_with(".json");
+        // What a flipped bit makes of a manifest may well be another name: it is what the objects are held to.
         let mut flipped = whole.clone();
-        flipped[whole.len() / 2] ^= 0x10;
-        let damages = [flipped, whole[..whole.len() - 1].to_vec(), Vec::new(), [whole.as_slice(), b"x"].concat()];
-        for (number, damage) in damages.iter().enumerate() {
-            // A space or a letter of a name in the manifest may well be another one: it is what the objects are held to.
-            if name.ends_with(".json") && number == 0 {
-                continue;
-            }
+        flipped[if manifest { 0 } else { whole.len() / 2 }] ^= 0x10;
+        let shortened = whole[..if manifest { whole.len() / 2 } else { whole.len() - 1 }].to_vec();
+        for damage in [flipped, shortened] {
             fs::write(&path, damage).expect("it is written");
-            let output = world.cloudtool(["restore", &format!("{}/keeper", keeper.place()), HOST, "-y"]);
-            // More than the manifest says is never read.
-            assert!(!output.status.success() || number == 3, "{name} {number}: {}", both(&output));
-            if output.status.success() {
-                keeper.write(world, "later", "written since");
-            }
+            let said = world.fails(1, ["restore", &format!("{}/keeper", keeper.place()), HOST, "-y"]);
+            assert!(said.contains(name), "{said}");
         }
         fs::remove_file(&path).expect("it is removed");
         if !name.ends_with(".json") {
@@ -230,10 +224,7 @@ fn a_damaged_backup_changes_nothing(world: &World) {
         }
         fs::write(&path, &whole).expect("it is written");
     }
-    let content = |listing: &str| {
-        listing.lines().filter(|line| !line.starts_with("b'later'")).map(str::to_owned).collect::<Vec<_>>()
-    };
-    assert_eq!(content(&world.inside(HOST, LISTING)), content(&before));
+    assert_eq!(world.inside(HOST, LISTING), before);
     only_shares_in_use(world);
     keeper.restore(world);
     only_shares_in_use(world);

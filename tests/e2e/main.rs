@@ -17,6 +17,7 @@ mod access;
 mod bad_releases;
 mod couchdb;
 mod data;
+mod data_kills;
 mod deploying;
 mod draining;
 mod examples;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         ("services", services::TESTS),
         ("examples", examples::TESTS),
         ("data", data::TESTS),
+        ("data_kills", data_kills::TESTS),
         ("couchdb", couchdb::TESTS),
         ("new_nodes", new_nodes::TESTS),
         ("kills", kills::TESTS),
