@@ -1,0 +1,178 @@
+"""What the scripts of this folder that move data share: the programs of the running cluster, the roles, and how to count.
+
+Nothing here connects to a share as the superuser: whatever is in it (functions, rules, settings of the database) is the
+app's, and would run with the rights of whoever looks at it.
+"""
+
+import glob
+import json
+import os
+import pathlib
+import pwd
+import re
+import subprocess
+import sys
+from subprocess import PIPE
+
+HOST, PORT = "127.0.0.1", "5432"
+
+# An app can set all of these for its database or its role. Here they would break a dump in the middle, hide rows from it
+# or have a function of the app's answer in place of PostgreSQL's own.
+SETTINGS = {
+    "search_path": "pg_catalog",
+    "row_security": "off",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "default_transaction_read_only": "off",
+}
+
+# The tables that have rows of the app's: not those of an extension, which come with it.
+COUNTS = r"""
+SELECT format('SELECT json_build_array(%L, count(*)) FROM ONLY %I.%I', format('%I.%I', nspname, relname), nspname, relname)
+  FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+ WHERE relkind = 'r' AND relpersistence <> 't' AND nspname !~ '^pg_' AND nspname <> 'information_schema'
+   AND NOT EXISTS (SELECT FROM pg_depend
+                    WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid AND deptype = 'e')
+ ORDER BY nspname, relname
+\gexec
+SELECT json_build_array('large objects', count(*)) FROM pg_largeobject_metadata HAVING count(*) > 0;
+SELECT json_build_array('version', current_setting('server_version'));
+"""
+
+
+def fail(message):
+    """Ends the script with one sentence for the person who asked."""
+    sys.exit(message)
+
+
+def version():
+    """The major version of the cluster on the port that `install` has looked after."""
+    for conf in glob.glob("/etc/postgresql/*/main/postgresql.conf"):
+        if re.search(rf"^port *= *{PORT}\b", pathlib.Path(conf).read_text(), re.MULTILINE):
+            return conf.split("/")[3]
+    return fail(f"no PostgreSQL cluster is configured on port {PORT} (see pg_lsclusters)")
+
+
+def program(name):
+    """A client program of the cluster's own version: a newer pg_restore says things that an older server does not know."""
+    return f"/usr/lib/postgresql/{version()}/bin/{name}"
+
+
+class Role:
+    """How to log in to the share: as the app, or as its reader. The programs run as the app's system user, never as root."""
+
+    def __init__(self, name):
+        self.name = name
+        self.share = os.environ["CLOUDTOOL_SHARE"]
+        self.account = pwd.getpwnam(os.environ["CLOUDTOOL_APP_USER"])
+        self.password = pathlib.Path(os.environ["CLOUDTOOL_SERVICE_SECRETS"], "password").read_text().strip()
+
+    def start(self, name, *arguments, **more):
+        environment = {
+            "PATH": os.environ["PATH"],
+            "LANG": "C.UTF-8",
+            # libpq would look for certificates and password files in root's home; TLS protects nothing on loopback.
+            "HOME": "/",
+            "PGSSLMODE": "disable",
+            "PGHOST": HOST,
+            "PGPORT": PORT,
+            "PGUSER": self.name,
+            "PGPASSWORD": self.password,
+            "PGDATABASE": self.share,
+            "PGOPTIONS": " ".join(f"-c {name}={value}" for name, value in SETTINGS.items()),
+        }
+        return subprocess.Popen(
+            [program(name), *arguments],
+            env=environment,
+            cwd="/",
+            user=self.account.pw_uid,
+            group=self.account.pw_gid,
+            extra_groups=[],
+            **more,
+        )
+
+
+class Session:
+    """A psql that is spoken to."""
+
+    def __init__(self, role):
+        self.psql = role.start(
+            "psql",
+            "--no-psqlrc",
+            "--quiet",
+            "--no-align",
+            "--tuples-only",
+            "--no-password",
+            "--set=ON_ERROR_STOP=1",
+            stdin=PIPE,
+            stdout=PIPE,
+            text=True,
+        )
+
+    def ask(self, sql):
+        """The lines that are the answer."""
+        try:
+            self.psql.stdin.write(f"{sql}\n\\echo .\n")
+            self.psql.stdin.flush()
+        except BrokenPipeError:
+            pass
+        lines = []
+        for line in self.psql.stdout:
+            if line == ".\n":
+                return lines
+            lines.append(line.rstrip("\n"))
+        # psql itself has said why.
+        sys.exit(self.psql.wait() or 1)
+
+    def facts(self):
+        """What docs/architecture.md calls the facts of a share, as this transaction sees it."""
+        pairs = [json.loads(line) for line in self.ask(COUNTS)]
+        _, server = pairs.pop()
+        return {"version": f"PostgreSQL {server.split()[0]}", "counts": dict(pairs)}
+
+    def close(self):
+        self.psql.stdin.close()
+        if self.psql.wait():
+            sys.exit(self.psql.returncode)
+
+
+def app():
+    return Role(os.environ["CLOUDTOOL_APP"])
+
+
+def reader():
+    """The role that reads all the app's rows, made when it is not there.
+
+    Row-level security that is forced on a table holds for its owner too, so the app's own role would not see everything.
+    The reader can do nothing that the app cannot: it is a member of its role, which may end the forcing at any time.
+    """
+    name = os.environ["CLOUDTOOL_APP"]
+    verifier = pathlib.Path(os.environ["CLOUDTOOL_SERVICE_SECRETS"], "verifier").read_text().strip()
+    script = f"""
+\\set app '{name}'
+\\set reader '{name}.reader'
+\\set verifier '{verifier}'
+SELECT NOT EXISTS (SELECT FROM pg_authid WHERE rolname = :'reader') AS missing,
+       NOT EXISTS (SELECT FROM pg_authid WHERE rolname = :'reader' AND rolpassword = :'verifier') AS other_password
+\\gset
+\\if :missing
+    CREATE ROLE :"reader" LOGIN BYPASSRLS PASSWORD :'verifier' IN ROLE :"app";
+\\elif :other_password
+    ALTER ROLE :"reader" PASSWORD :'verifier';
+\\endif
+"""
+    superuser = ["--no-psqlrc", "--quiet", f"--port={PORT}", "--dbname=postgres", "--set=ON_ERROR_STOP=1"]
+    done = subprocess.run(
+        [program("psql"), *superuser],
+        input=script,
+        text=True,
+        user="postgres",
+        group="postgres",
+        extra_groups=[],
+        cwd="/",
+        check=False,
+    )
+    if done.returncode:
+        sys.exit(done.returncode)
+    return Role(f"{name}.reader")
