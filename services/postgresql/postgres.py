@@ -16,6 +16,9 @@ from subprocess import PIPE
 
 HOST, PORT = "127.0.0.1", "5432"
 
+# What ends a dump: pg_restore does not miss what it is not to load, and pg_dump's format has no end of its own.
+END = b"\ncloudtool: end of the dump\n"
+
 # An app can set all of these for its database or its role. Here they would break a dump in the middle, hide rows from it
 # or have a function of the app's answer in place of PostgreSQL's own.
 SETTINGS = {
@@ -108,26 +111,36 @@ class Session:
             stdin=PIPE,
             stdout=PIPE,
             text=True,
+            # Room for the answers of some ten thousand tables, so that psql need not wait for who reads them.
+            pipesize=1 << 20,
         )
 
     def ask(self, sql):
         """The lines that are the answer."""
+        self.send(sql)
+        return self.receive()
+
+    def send(self, sql):
         try:
             self.psql.stdin.write(f"{sql}\n\\echo .\n")
             self.psql.stdin.flush()
         except BrokenPipeError:
-            pass
+            pass  # `receive` sees the end, and psql has said why
+
+    def receive(self):
         lines = []
         for line in self.psql.stdout:
             if line == ".\n":
                 return lines
             lines.append(line.rstrip("\n"))
-        # psql itself has said why.
         sys.exit(self.psql.wait() or 1)
 
+    def begin_to_count(self):
+        self.send(COUNTS)
+
     def facts(self):
-        """What docs/architecture.md calls the facts of a share, as this transaction sees it."""
-        pairs = [json.loads(line) for line in self.ask(COUNTS)]
+        """What was counted: the facts of a share as in docs/architecture.md."""
+        pairs = [json.loads(line) for line in self.receive()]
         _, server = pairs.pop()
         return {"version": f"PostgreSQL {server.split()[0]}", "counts": dict(pairs)}
 
