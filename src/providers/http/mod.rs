@@ -1,5 +1,6 @@
 //! What every cloud's API needs of HTTP: one origin, proof of who asks, patience, paging, and a trace without secrets.
 
+mod client;
 mod pages;
 mod refusal;
 mod request;
@@ -29,7 +30,6 @@ use retry::Failed;
 
 /// An answer has at most so many bytes; EC2's list of all images is the largest of all lists, about 30 MB.
 const LARGEST: u64 = 128 << 20;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How the APIs of a run are talked to.
 #[derive(Clone)]
@@ -97,7 +97,6 @@ pub fn set_secret_header(request: &mut reqwest::blocking::Request, name: &'stati
 pub struct Api {
     provider: String,
     base: Url,
-    client: Client,
     authorize: Box<dyn Authorize>,
     /// Which setting the credentials are from, for the message when they are refused.
     credentials: String,
@@ -117,18 +116,9 @@ impl Api {
         if !matches!(base.scheme(), "https" | "http") || base.host_str().is_none() {
             return Err(bad("it begins with https:// or http://".into()));
         }
-        let client = Client::builder()
-            .user_agent(concat!("cloudtool/", env!("CARGO_PKG_VERSION")))
-            // Another address would be shown our credentials.
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT.min(manners.timeout))
-            .timeout(manners.timeout)
-            .build()
-            .map_err(|error| Error::Api { provider: provider.into(), message: request::told(&error) })?;
         Ok(Api {
             provider: provider.to_owned(),
             base,
-            client,
             authorize,
             credentials: String::new(),
             secrets: Vec::new(),
@@ -236,11 +226,12 @@ impl Api {
     }
 
     fn send_once(&self, request: &Request) -> Result<std::result::Result<Answer, Broken>> {
-        let mut wire = request.build(&self.client, &self.base)?;
+        let client = client::client(&self.provider)?;
+        let mut wire = request.build(client, &self.base, self.manners.timeout)?;
         self.authorize.authorize(&mut wire)?;
         let copy = self.manners.trace.as_ref().and_then(|_| wire.try_clone());
         let start = Instant::now();
-        let outcome = self.exchange(wire, request);
+        let outcome = self.exchange(client, wire, request);
         let took = start.elapsed().as_millis();
         match &outcome {
             Ok(answer) => tracing::debug!("{} {}: {} after {took} ms", self.provider, request.title(), answer.status),
@@ -261,8 +252,13 @@ impl Api {
         Ok(outcome)
     }
 
-    fn exchange(&self, wire: reqwest::blocking::Request, request: &Request) -> std::result::Result<Answer, Broken> {
-        let response = self.client.execute(wire).map_err(|error| Broken::from(&error))?;
+    fn exchange(
+        &self,
+        client: &Client,
+        wire: reqwest::blocking::Request,
+        request: &Request,
+    ) -> std::result::Result<Answer, Broken> {
+        let response = client.execute(wire).map_err(|error| Broken::from(&error))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let mut body = Vec::new();
         let read = response.take(LARGEST + 1).read_to_end(&mut body);

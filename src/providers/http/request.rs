@@ -1,5 +1,7 @@
 //! One request to an API, and its answer.
 
+use std::time::Duration;
+
 use reqwest::blocking::Client;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, Url};
@@ -96,7 +98,8 @@ impl Request {
         format!("{} /{}", self.method, self.path.split('?').next().unwrap_or_default())
     }
 
-    pub(super) fn build(&self, client: &Client, base: &Url) -> Result<reqwest::blocking::Request> {
+    /// `timeout` is for all of the answer.
+    pub(super) fn build(&self, client: &Client, base: &Url, timeout: Duration) -> Result<reqwest::blocking::Request> {
         let bad = |message: String| Error::Credentials { message };
         // Not `join`: a path from an API's answer must not become another origin.
         let mut url = base.clone();
@@ -106,7 +109,8 @@ impl Request {
         if !self.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&self.query);
         }
-        let mut builder = client.request(self.method.clone(), url).header("accept", "application/json");
+        let mut builder =
+            client.request(self.method.clone(), url).timeout(timeout).header("accept", "application/json");
         for (name, value) in &self.headers {
             builder = builder.header(*name, value);
         }
@@ -198,7 +202,7 @@ mod tests {
 
     fn url(request: Request) -> String {
         let base = Url::parse("https://api.test/v2/").unwrap();
-        request.build(&Client::new(), &base).unwrap().url().to_string()
+        request.build(&Client::new(), &base, Duration::from_secs(1)).unwrap().url().to_string()
     }
 
     #[test]
