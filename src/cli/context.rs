@@ -161,7 +161,8 @@ impl Context {
     pub(super) fn driver(&self, section: &ProviderConfig) -> Result<Box<dyn Provider>, Failure> {
         let ask = |question: &str| self.ui.ask_secret(question).ok();
         let settings = Settings { section, ask: &ask };
-        Ok(providers::open(&Opening { settings, known: self.inventory()?.nodes()?, manners: self.manners()? })?)
+        let known = if section.provider == hosts::NAME { self.inventory()?.nodes()? } else { Vec::new() };
+        Ok(providers::open(&Opening { settings, known, manners: self.manners()? })?)
     }
 
     /// How the APIs of clouds are talked to in this run.

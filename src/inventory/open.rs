@@ -180,11 +180,15 @@ fn connect(path: &Path) -> Result<Connection> {
     }
 
     let known = MIGRATIONS.len() as i64;
-    let change = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(damage)?;
-    let found: i64 = change.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(damage)?;
+    let found: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(damage)?;
     if found > known {
         return Err(Error::TooNew { path: path.to_owned(), found, known });
     }
+    if found == known {
+        // Without a transaction, which would wait for the disk, and for others that write.
+        return Ok(db);
+    }
+    let change = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(damage)?;
     for step in &MIGRATIONS[found.max(0) as usize..] {
         change.execute_batch(step).map_err(damage)?;
     }
@@ -291,6 +295,15 @@ mod tests {
         inventory.db.pragma_update(None, "user_version", 99).unwrap();
         drop(inventory);
         assert!(matches!(Inventory::open_in(dir.path()), Err(Error::TooNew { found: 99, .. })));
+    }
+
+    #[test]
+    fn opening_writes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (writing, _) = Inventory::open_in(dir.path()).unwrap();
+        writing.db.execute_batch("BEGIN IMMEDIATE").unwrap();
+        // Would wait, and then fail.
+        Inventory::open_in(dir.path()).unwrap();
     }
 
     #[test]

@@ -80,7 +80,7 @@ pub fn driver_names() -> Vec<&'static str> {
 pub struct Opening<'a> {
     /// The section of the configuration and what it refers to.
     pub settings: Settings<'a>,
-    /// What the inventory has: plain hosts are known from nowhere else.
+    /// What the inventory has, for plain hosts, which are known from nowhere else.
     pub known: Vec<NodeRecord>,
     pub manners: Manners,
 }

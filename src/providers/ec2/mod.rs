@@ -226,11 +226,11 @@ impl Provider for Ec2 {
         Ok(catalog::sizes(&types, |id| prices.get(id).cloned()))
     }
 
-    /// The zones of the region.
     fn fits(&self, image: &Image, size: &Size) -> bool {
         catalog::is_arm_image(&image.name) == catalog::is_arm_size(&size.id)
     }
 
+    /// The zones of the region.
     fn regions(&self) -> Result<Vec<Region>> {
         let answer = self.query.read(&Call::new("DescribeAvailabilityZones"))?;
         let zones = items(&answer, "availabilityZoneInfo").iter().filter_map(|zone| {
