@@ -13,12 +13,12 @@ PIECE = 1 << 18
 
 
 class Delay:
-    """Listens on a port of the loopback and leads to `target`."""
+    """Listens on a port of the loopback (or at the address given) and leads to `target`."""
 
-    def __init__(self, target: tuple[str, int], seconds: float):
+    def __init__(self, target: tuple[str, int], seconds: float, listen: tuple[str, int] = ("127.0.0.1", 0)):
         self.target = target
         self.seconds = seconds
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = socket.create_server(listen)
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 

@@ -298,6 +298,7 @@ def run(template, directory, ready):
         "origin": f"http://127.0.0.1:{lab.ports['identity']}",
         "compute": f"http://127.0.0.1:{lab.ports['compute']}",
         "password": PASSWORD,
+        "admin_password": INSIDE,
         "application_credential": make_application_credential(lab),
     }
     (lab.dir / "accounts.json").write_text(json.dumps(accounts))
