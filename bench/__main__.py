@@ -5,6 +5,7 @@ import signal
 import sys
 from datetime import datetime
 
+import backups
 import clouds
 import installing
 import many
@@ -15,7 +16,7 @@ from nodes import World
 from table import Row, table
 
 # What is measured on the one node that is set up, in this order: an idle node first.
-ON_A_NODE = {"serving": serving, "updating": updating, "uploading": uploading, "many": many}
+ON_A_NODE = {"serving": serving, "updating": updating, "uploading": uploading, "backups": backups, "many": many}
 NAMES = ["installing", *ON_A_NODE, "clouds"]
 
 
