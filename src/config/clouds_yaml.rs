@@ -88,6 +88,7 @@ fn of_cloudmesh(cloud: &Mapping, credentials: &Mapping) -> Result<Vec<(String, S
         ("username", first(credentials, &["OS_USERNAME"])),
         ("secret", first(credentials, &["OS_PASSWORD"])),
         ("project", first(credentials, &["OS_PROJECT_NAME", "OS_TENANT_NAME"])),
+        ("project_id", first(credentials, &["OS_PROJECT_ID", "OS_TENANT_ID"])),
         (
             "domain",
             first(
@@ -109,10 +110,14 @@ fn of_openstack(cloud: &Mapping, auth: &Mapping) -> Result<Vec<(String, String)>
         if first(auth, &["application_credential_name"]).is_some() {
             return Err("its application credential is by name: its id is needed".into());
         }
+        if first(auth, &["username"]).is_none() && first(auth, &["user_id"]).is_some() {
+            return Err("its user is by id: the name is needed".into());
+        }
         vec![
             ("username", first(auth, &["username"])),
             ("secret", first(auth, &["password"])),
             ("project", first(auth, &["project_name", "tenant_name"])),
+            ("project_id", first(auth, &["project_id", "tenant_id"])),
             (
                 "domain",
                 first(auth, &["user_domain_name", "project_domain_name", "user_domain_id", "project_domain_id"]),
@@ -129,7 +134,10 @@ fn first(mapping: &Mapping, keys: &[&str]) -> Option<String> {
 }
 
 fn collect(settings: &[(&str, Option<String>)]) -> Vec<(String, String)> {
-    let set = settings.iter().filter_map(|(key, value)| Some(((*key).to_owned(), value.clone()?)));
+    // The id says the same once more.
+    let has_project = settings.iter().any(|(key, value)| *key == "project" && value.is_some());
+    let wanted = settings.iter().filter(|(key, _)| *key != "project_id" || !has_project);
+    let set = wanted.filter_map(|(key, value)| Some(((*key).to_owned(), value.clone()?)));
     std::iter::once(("provider".to_owned(), "openstack".to_owned())).chain(set).collect()
 }
 
@@ -188,9 +196,10 @@ mod tests {
     #[test]
     fn openstacks_clouds_are_read() {
         let imported = read(
-            "clouds:\n  z-first:\n    auth: {auth_url: https://k/v3, username: me, password: 12345, project_name: p, user_domain_name: Default}\n    region_name: R\n  \
+            "clouds:\n  z-first:\n    auth: {auth_url: https://k/v3, username: me, password: 12345, project_name: p, project_id: 0, user_domain_name: Default}\n    region_name: R\n  \
              app:\n    auth: {auth_url: https://k, application_credential_id: abc, application_credential_secret: s}\n  by name:\n    auth: {}\n  \
-             named:\n    auth: {application_credential_name: x}\n  empty:\n  az: {credentials: {A: b}, type: azure}\n",
+             named:\n    auth: {application_credential_name: x}\n  empty:\n  az: {credentials: {A: b}, type: azure}\n  \
+             id: {auth: {auth_url: https://k, username: me, password: x, project_id: a1}}\n  user: {auth: {user_id: x}}\n",
         )
         .unwrap();
         insta::assert_snapshot!(lines(&imported), @"
@@ -207,8 +216,15 @@ mod tests {
         endpoint = https://k
         application_credential = abc
         secret = s
+        [id]
+        provider = openstack
+        endpoint = https://k
+        username = me
+        secret = x
+        project_id = a1
         ");
-        assert_eq!(imported.left_out.len(), 4, "{:?}", imported.left_out);
+        assert_eq!(imported.left_out.len(), 5, "{:?}", imported.left_out);
+        assert_eq!(imported.left_out[4], "user: its user is by id: the name is needed");
     }
 
     #[test]

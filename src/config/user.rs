@@ -74,7 +74,7 @@ pub struct ProviderConfig {
 const COMMON_KEYS: [&str; 9] =
     ["provider", "username", "secret", "region", "image", "size", "location", "root_authorized_keys", "endpoint"];
 /// Keys of single drivers.
-const REST_KEYS: [&str; 15] = [
+const REST_KEYS: [&str; 16] = [
     "access_key",
     "application_credential",
     "credentials_file",
@@ -86,6 +86,7 @@ const REST_KEYS: [&str; 15] = [
     "port",
     "profile",
     "project",
+    "project_id",
     "secure",
     "tenant",
     "user",

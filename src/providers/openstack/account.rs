@@ -14,6 +14,8 @@ use crate::names::Secret;
 pub struct Account {
     /// The address of Keystone, with its `/v3`.
     pub auth_url: String,
+    /// Where that is from.
+    pub auth_url_from: String,
     login: Login,
     pub secret: Secret,
     /// Where the secret is from.
@@ -65,6 +67,7 @@ impl Account {
         let interface = interface.map_or_else(|| "public".to_owned(), |found| found.value.expose().to_lowercase());
         Ok(Account {
             auth_url: v3(auth_url.value.expose()),
+            auth_url_from: auth_url.from,
             login,
             secret: secret.value,
             from: secret.from,
@@ -143,7 +146,7 @@ impl Sources<'_> {
     fn project(&self) -> Result<Value> {
         let named = self.settings.text(&["project", "tenant"], &[])?;
         if named.is_none()
-            && let Some(id) = self.get(&[], "project_id")?
+            && let Some(id) = self.get(&["project_id"], "project_id")?
         {
             return Ok(json!({"id": id.value.expose()}));
         }
@@ -242,6 +245,13 @@ mod tests {
             "scope": {"project": {"name": "p", "domain": {"name": "Mine"}}},
         }});
         assert_eq!(account.body(), expected);
+    }
+
+    #[test]
+    fn a_project_may_be_named_by_its_id() {
+        let scope = |rest: &[(&str, &str)]| read(with_rest(rest), &[]).unwrap().body()["auth"]["scope"].clone();
+        assert_eq!(scope(&[("project_id", "a1")]), json!({"project": {"id": "a1"}}));
+        assert_eq!(scope(&[("project_id", "a1"), ("project", "p")])["project"]["name"], "p");
     }
 
     #[test]
