@@ -55,6 +55,10 @@ pub enum Error {
     #[error("the node {name} (id {id}) is in state {state}{}", .reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default())]
     NodeFailed { name: String, id: String, state: NodeState, reason: Option<String> },
 
+    /// The API's host is not known to anybody. `from` is what its name follows from.
+    #[error("{provider}: {from} leads to {host}, which is not found: {message}")]
+    NoSuchHost { provider: String, host: String, from: String, message: String },
+
     #[error("{provider} has no node {id}")]
     NoSuchNode { provider: String, id: String },
 
@@ -89,9 +93,11 @@ impl Explain for Error {
             | Error::NoSuchProvider { .. }
             | Error::NotNamed { .. }
             | Error::Unsupported { .. } => Kind::Usage,
-            Error::Api { .. } | Error::NoAnswer { .. } | Error::NodeFailed { .. } | Error::Timeout { .. } => {
-                Kind::Provider
-            }
+            Error::Api { .. }
+            | Error::NoAnswer { .. }
+            | Error::NodeFailed { .. }
+            | Error::NoSuchHost { .. }
+            | Error::Timeout { .. } => Kind::Provider,
             Error::Refused(refusal) => match refusal.reason {
                 Reason::Credentials | Reason::Forbidden => Kind::Authentication,
                 _ => Kind::Provider,
@@ -123,6 +129,7 @@ impl Explain for Error {
                 "Is the network up? Where the API is follows from `endpoint` and `region` of [provider:{provider}], or the cloud's own variables."
             )),
             Error::NodeFailed { name, .. } => Some(format!("`cloudtool destroy-node {name}` takes it away.")),
+            Error::NoSuchHost { .. } => Some("Is that right, and is the network up?".into()),
             Error::NoSuchNode { provider, .. } => {
                 Some(format!("`cloudtool list-nodes --provider {provider}` shows those it has."))
             }

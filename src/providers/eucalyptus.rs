@@ -1,6 +1,7 @@
 //! Eucalyptus: EC2's API on a cloud of one's own, at an address of its own, with signatures of version 2.
 
-use super::ec2::{Dialect, Ec2, Keys, Version2};
+use super::credentials::Found;
+use super::ec2::{Address, Dialect, Ec2, Keys, Version2};
 use super::http::Manners;
 use super::{Capabilities, Error, Result, Settings};
 
@@ -14,9 +15,9 @@ const PATH: &str = "/services/Eucalyptus";
 /// `secure` (`true`); or `endpoint`, which is all four.
 pub fn open(settings: &Settings<'_>, manners: &Manners) -> Result<Ec2> {
     let keys = super::ec2::keys_of_section(settings)?.map_or_else(|| keys_of_environment(settings), Ok)?;
-    let base = address(settings)?;
+    let address = address(settings)?;
     let signer = Box::new(Version2(keys.clone()));
-    Ec2::speaking(Dialect::Eucalyptus, settings, &base, signer, &keys, "eucalyptus".into(), manners)
+    Ec2::speaking(Dialect::Eucalyptus, settings, &address, signer, &keys, "eucalyptus".into(), manners)
 }
 
 /// The variables that its `eucarc` sets.
@@ -26,18 +27,18 @@ fn keys_of_environment(settings: &Settings<'_>) -> Result<Keys> {
     Ok(Keys { access_key: access_key.value.expose().to_owned(), secret: secret.value, token: None, from: secret.from })
 }
 
-fn address(settings: &Settings<'_>) -> Result<String> {
+fn address(settings: &Settings<'_>) -> Result<Address> {
     let section = settings.name();
     let bad = |message: String| Error::Credentials { message: format!("[provider:{section}]: {message}") };
-    if let Some(endpoint) = settings.text(&["endpoint"], &[])? {
-        return Ok(endpoint);
+    let whole = |found: Found| Address { base: found.value.expose().to_owned(), from: found.from };
+    if let Some(endpoint) = settings.find(&["endpoint"], &[])? {
+        return Ok(whole(endpoint));
     }
-    let Some(host) = settings.text(&["host"], &[])? else {
-        return match settings.text(&[], &["EC2_URL"])? {
-            Some(url) => Ok(url),
-            None => Err(bad("there is no `host`: where the cloud is, e.g. cloud.example.com".into())),
-        };
+    let Some(Found { value: host, from }) = settings.find(&["host"], &[])? else {
+        let url = settings.find(&[], &["EC2_URL"])?.map(whole);
+        return url.ok_or_else(|| bad("there is no `host`: where the cloud is, e.g. cloud.example.com".into()));
     };
+    let host = host.expose();
     let scheme = match settings.text(&["secure"], &[])?.unwrap_or_default().to_lowercase().as_str() {
         "" | "true" | "yes" | "on" | "1" => "https",
         "false" | "no" | "off" | "0" => "http",
@@ -51,7 +52,7 @@ fn address(settings: &Settings<'_>) -> Result<String> {
     if host.contains(['/', '@', '?', '#']) {
         return Err(bad(format!("`host` is {host:?}, and not the name of a host")));
     }
-    Ok(format!("{scheme}://{host}:{port}/{}", path.trim_start_matches('/')))
+    Ok(Address { base: format!("{scheme}://{host}:{port}/{}", path.trim_start_matches('/')), from })
 }
 
 /// What the driver can.
@@ -65,7 +66,8 @@ mod tests {
     fn address_of(keys: &[(&str, &str)]) -> std::result::Result<String, String> {
         let rest = keys.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
         let section = ProviderConfig { name: "e".into(), provider: NAME.into(), rest, ..ProviderConfig::default() };
-        address(&Settings { section: &section, ask: &|_| None }).map_err(|error| error.to_string())
+        let found = address(&Settings { section: &section, ask: &|_| None });
+        found.map(|address| address.base).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -88,10 +88,13 @@ impl Rackspace {
                 (password, auth)
             }
         };
-        let base = settings.text(&["endpoint"], &[])?.unwrap_or_else(|| ADDRESS.into());
-        let api = Api::new(&name, &base, Box::new(Anonymous), manners)?
+        let endpoint = settings.find(&["endpoint"], &[])?;
+        let base = endpoint.as_ref().map_or(ADDRESS, |endpoint| endpoint.value.expose());
+        let from = endpoint.as_ref().map_or("Rackspace's own address", |endpoint| &endpoint.from);
+        let api = Api::new(&name, base, Box::new(Anonymous), manners)?
+            .with_address_from(from)
             .with_credentials(&secret.from, std::slice::from_ref(&secret.value));
-        let drawer = manners.tokens.of(&[NAME, &base, user, secret.value.expose()]);
+        let drawer = manners.tokens.of(&[NAME, base, user, secret.value.expose()]);
         Ok(Rackspace {
             session: Session::new(Identity { api, body: json!({"auth": auth}) }, drawer),
             credentials: Credentials { secret: secret.value, from: secret.from },
@@ -118,6 +121,7 @@ impl Rackspace {
         let endpoint = catalog::choose(&self.name, SERVICE, &servers, wish)?;
         let Credentials { secret, from } = self.credentials.clone();
         let api = Api::new(&self.name, &endpoint.url, Box::new(ByToken(self.session.clone())), &self.manners)?
+            .with_address_from("Identity's catalogue")
             .with_credentials(&from, &[secret]);
         Ok(self.compute.get_or_init(|| (endpoint.region.clone(), Nova::new(api))))
     }

@@ -25,13 +25,17 @@ impl Keys {
     }
 }
 
+/// The region, and where it is from.
+pub type Place = (String, String);
+
 /// The credentials, and the region if one is said: `username` and `secret` (and `session_token`) of the section, else its `profile`,
 /// else `AWS_ACCESS_KEY_ID` and its like, else the profile that `AWS_PROFILE` names, or `default`.
 ///
 /// Errors: [`Error::Credentials`] when there are none, or only a part of them.
-pub fn find(settings: &Settings<'_>) -> Result<(Keys, Option<String>)> {
-    let region = |more: Option<String>| -> Result<Option<String>> {
-        Ok(settings.text(&["region"], &["AWS_REGION", "AWS_DEFAULT_REGION"])?.or(more))
+pub fn find(settings: &Settings<'_>) -> Result<(Keys, Option<Place>)> {
+    let region = |more: Option<Place>| -> Result<Option<Place>> {
+        let said = settings.find(&["region"], &["AWS_REGION", "AWS_DEFAULT_REGION"])?;
+        Ok(said.map(|found| (found.value.expose().to_owned(), found.from)).or(more))
     };
     if let Some(keys) = of_section(settings)? {
         return Ok((keys, region(None)?));
@@ -56,7 +60,8 @@ pub fn find(settings: &Settings<'_>) -> Result<(Keys, Option<String>)> {
         );
         return Err(Error::Credentials { message });
     };
-    let region = region(profile.region)?;
+    let of_profile = profile.region.map(|region| (region, profile.keys.from.clone()));
+    let region = region(of_profile)?;
     Ok((profile.keys, region))
 }
 

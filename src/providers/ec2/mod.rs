@@ -52,6 +52,12 @@ pub(super) enum Dialect {
     Eucalyptus,
 }
 
+/// Where a cloud is, and what that follows from.
+pub(super) struct Address {
+    pub(super) base: String,
+    pub(super) from: String,
+}
+
 pub struct Ec2 {
     name: String,
     query: Query,
@@ -68,7 +74,7 @@ impl Ec2 {
     pub fn new(settings: &Settings<'_>, manners: &Manners) -> Result<Self> {
         let (keys, region) = credentials::find(settings)?;
         let section = settings.name();
-        let region = region.ok_or_else(|| {
+        let (region, from) = region.ok_or_else(|| {
             let message =
                 format!("{section} has no region: [provider:{section}] has no `region`, and AWS_REGION is not set");
             Error::Credentials { message }
@@ -76,27 +82,33 @@ impl Ec2 {
         let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if !region.chars().all(is_name) {
             return Err(Error::Credentials {
-                message: format!("{section} has the region {region:?}, which is no name of one"),
+                message: format!("{section} has the region {region:?} (from {from}), which is no name of one"),
             });
         }
         let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
-        let own = || format!("https://ec2.{region}.amazonaws.com{suffix}");
-        let base = settings.text(&["endpoint"], &[])?.unwrap_or_else(own);
+        let address = match settings.find(&["endpoint"], &[])? {
+            Some(endpoint) => Address { base: endpoint.value.expose().to_owned(), from: endpoint.from },
+            None => Address {
+                base: format!("https://ec2.{region}.amazonaws.com{suffix}"),
+                from: format!("the region {region:?} (from {from})"),
+            },
+        };
         let signer = Box::new(query::Version4 { keys: keys.clone(), region: region.clone() });
-        Self::speaking(Dialect::Amazon, settings, &base, signer, &keys, region, manners)
+        Self::speaking(Dialect::Amazon, settings, &address, signer, &keys, region, manners)
     }
 
-    /// A cloud at `base`.
+    /// A cloud at an address.
     pub(super) fn speaking(
         dialect: Dialect,
         settings: &Settings<'_>,
-        base: &str,
+        address: &Address,
         signer: Box<dyn Authorize>,
         keys: &Keys,
         region: String,
         manners: &Manners,
     ) -> Result<Self> {
-        let api = Api::new(settings.name(), base, signer, manners)?
+        let api = Api::new(settings.name(), &address.base, signer, manners)?
+            .with_address_from(&address.from)
             .with_credentials(&keys.from, &keys.secrets())
             .with_words(refusal::words);
         Ok(Ec2 {
@@ -331,3 +343,28 @@ pub(super) const CAPABILITIES: Capabilities = Capabilities {
     prices: true,
     first_poll: Duration::from_secs(3),
 };
+
+#[cfg(test)]
+mod tests {
+    use super::super::http::Patience;
+    use super::*;
+    use crate::config::ProviderConfig;
+    use crate::names::Secret;
+
+    #[test]
+    fn an_unknown_region_is_said_with_the_setting() {
+        let section = ProviderConfig {
+            name: "e".into(),
+            provider: NAME.into(),
+            username: Some("A".into()),
+            secret: Some(Secret::new("s")),
+            region: Some("mars-1".into()),
+            ..ProviderConfig::default()
+        };
+        let manners = Manners { patience: Patience { attempts: 1, ..Patience::default() }, ..Manners::default() };
+        let cloud = Ec2::new(&Settings { section: &section, ask: &|_| None }, &manners).unwrap();
+        let error = cloud.nodes().unwrap_err().to_string();
+        let told = r#"e: the region "mars-1" (from `region` in [provider:e]) leads to ec2.mars-1.amazonaws.com, which is not found: "#;
+        assert!(error.starts_with(told), "{error}");
+    }
+}

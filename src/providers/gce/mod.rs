@@ -70,10 +70,14 @@ impl Gce {
             message: format!("{} has no `project`, and its account is of none", settings.name()),
         })?;
         let place = settings.text(&["zone", "region"], &["CLOUDSDK_COMPUTE_ZONE", "CLOUDSDK_COMPUTE_REGION"])?;
-        let base = settings.text(&["endpoint"], &[])?.unwrap_or_else(|| ADDRESS.into());
+        let endpoint = settings.find(&["endpoint"], &[])?;
+        let base = endpoint.as_ref().map_or(ADDRESS, |endpoint| endpoint.value.expose());
+        let address_from = endpoint.as_ref().map_or("Google's own address", |endpoint| &endpoint.from);
         let from = account.from.clone();
         let by_token = ByToken::new(settings.name(), account, manners)?;
-        let api = Api::new(settings.name(), &base, Box::new(by_token), manners)?.with_credentials(&from, &[]);
+        let api = Api::new(settings.name(), base, Box::new(by_token), manners)?
+            .with_address_from(address_from)
+            .with_credentials(&from, &[]);
         Ok(Gce {
             name: settings.name().to_owned(),
             api,

@@ -98,6 +98,8 @@ pub struct Api {
     provider: String,
     base: Url,
     authorize: Box<dyn Authorize>,
+    /// What the address follows from, for the message when there is no such host.
+    address: String,
     /// Which setting the credentials are from, for the message when they are refused.
     credentials: String,
     secrets: Vec<Secret>,
@@ -120,6 +122,7 @@ impl Api {
             provider: provider.to_owned(),
             base,
             authorize,
+            address: "the cloud's own address".to_owned(),
             credentials: String::new(),
             secrets: Vec::new(),
             words: words_of_json,
@@ -139,9 +142,20 @@ impl Api {
         manners: &Manners,
     ) -> Result<Self> {
         let token = settings.require(&["secret", "token"], tokens)?;
-        let base = settings.text(&["endpoint"], endpoints)?.unwrap_or_else(|| address.to_owned());
-        let api = Api::new(settings.name(), &base, Box::new(Bearer(token.value.clone())), manners)?;
+        let endpoint = settings.find(&["endpoint"], endpoints)?;
+        let base = endpoint.as_ref().map_or(address, |endpoint| endpoint.value.expose());
+        let api = Api::new(settings.name(), base, Box::new(Bearer(token.value.clone())), manners)?;
+        let api = match &endpoint {
+            Some(endpoint) => api.with_address_from(&endpoint.from),
+            None => api,
+        };
         Ok(api.with_credentials(&token.from, &[token.value]))
+    }
+
+    /// Says what its address follows from ("endpoint in [provider:x]").
+    pub fn with_address_from(mut self, from: &str) -> Self {
+        self.address = from.to_owned();
+        self
     }
 
     /// Says where the credentials are from ("secret in [provider:x]"), and what must never be shown.
@@ -262,7 +276,7 @@ impl Api {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let mut body = Vec::new();
         let read = response.take(LARGEST + 1).read_to_end(&mut body);
-        let broken = |reason: String| Broken { unsent: false, reason };
+        let broken = |reason: String| Broken { unsent: false, no_such_host: false, reason };
         read.map_err(|error| broken(format!("the answer broke off after {} bytes: {error}", body.len())))?;
         if body.len() as u64 > LARGEST {
             return Err(broken(format!("the answer has more than {} MB", LARGEST >> 20)));
@@ -300,6 +314,14 @@ impl Api {
     }
 
     fn no_answer(&self, request: &Request, broken: Broken) -> Error {
+        if broken.no_such_host {
+            return Error::NoSuchHost {
+                provider: self.provider.clone(),
+                host: self.base.host_str().unwrap_or_default().to_owned(),
+                from: self.address.clone(),
+                message: broken.reason,
+            };
+        }
         Error::NoAnswer {
             provider: self.provider.clone(),
             origin: self.base.origin().ascii_serialization(),
@@ -317,5 +339,22 @@ fn how_failed(refusal: &Refusal, answer: &Answer) -> Failed {
         Reason::Throttled => Failed::Throttled { retry_after },
         Reason::Trouble => Failed::Trouble { retry_after },
         _ => Failed::Final,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_nobody_knows_is_said_with_the_setting() {
+        let patience = Patience { attempts: 1, ..Patience::default() };
+        let manners = Manners { patience, ..Manners::default() };
+        let api = Api::new("c", "http://no-such-host.invalid/v1", Box::new(Anonymous), &manners).unwrap();
+        let api = api.with_address_from("`endpoint` in [provider:c]");
+        let error = api.send(&Request::post("orders")).unwrap_err();
+        let told = "c: `endpoint` in [provider:c] leads to no-such-host.invalid, which is not found: ";
+        assert!(error.to_string().starts_with(told) && !error.leaves_doubt(), "{error}");
+        assert!(!error.to_string().contains("lookup"), "{error}");
     }
 }

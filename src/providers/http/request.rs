@@ -177,23 +177,30 @@ impl Answer {
 pub(super) struct Broken {
     /// The request certainly did not arrive.
     pub(super) unsent: bool,
+    /// Because nobody knows the host.
+    pub(super) no_such_host: bool,
     pub(super) reason: String,
 }
 
 impl From<&reqwest::Error> for Broken {
     fn from(error: &reqwest::Error) -> Self {
         let reason = if error.is_timeout() { "no answer in time".to_owned() } else { told(error) };
-        Broken { unsent: error.is_connect(), reason }
+        // Its type is private to the client.
+        let no_such_host = causes(error).any(|cause| cause.to_string().starts_with("dns error"));
+        Broken { unsent: error.is_connect(), no_such_host, reason }
     }
 }
 
 /// The innermost reason, without the address: a query may hold a signature.
 pub(super) fn told(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    if std::ptr::addr_eq(cause, error) { "the request cannot be sent".to_owned() } else { cause.to_string() }
+    let reason = causes(error).last().map(ToString::to_string);
+    let reason = reason.unwrap_or_else(|| "the request cannot be sent".to_owned());
+    reason.trim_start_matches("failed to lookup address information: ").to_owned()
+}
+
+/// What an error is because of, and that again, to the innermost.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(std::error::Error::source(error), |cause| cause.source())
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub struct Keystone {
 impl Keystone {
     pub fn new(provider: &str, account: &Account, manners: &Manners) -> Result<Self> {
         let api = Api::new(provider, &account.auth_url, Box::new(Anonymous), manners)?
+            .with_address_from(&account.auth_url_from)
             .with_credentials(&account.from, std::slice::from_ref(&account.secret));
         Ok(Keystone { api, body: account.body() })
     }

@@ -62,7 +62,8 @@ impl OpenStack {
     /// The API of a service of the catalogue; `root` makes its base address of the catalogue's.
     fn service(&self, kind: &str, root: fn(&str) -> &str) -> Result<Api> {
         let endpoint = self.endpoint(kind)?;
-        let api = Api::new(&self.name, root(&endpoint.url), Box::new(ByToken(self.session.clone())), &self.manners)?;
+        let api = Api::new(&self.name, root(&endpoint.url), Box::new(ByToken(self.session.clone())), &self.manners)?
+            .with_address_from("Keystone's catalogue");
         Ok(api.with_credentials(&self.account.from, std::slice::from_ref(&self.account.secret)))
     }
 
