@@ -28,7 +28,7 @@ pub(super) fn find(section: &ProviderConfig) -> Result<(Vec<String>, Option<Path
     if !keys.is_empty() {
         return Ok((keys, None));
     }
-    let private = Inventory::default_dir()?.join("id_ed25519");
+    let private = Inventory::own_dir()?.join("id_ed25519");
     let public = private.with_extension("pub");
     if !private.is_file() {
         make_key(&private)?;
@@ -40,9 +40,6 @@ fn make_key(private: &Path) -> Result<(), Failure> {
     let fail = |reason: String| {
         Failure::new(Kind::Failed, format!("no key pair could be made at {}: {reason}", private.display()))
     };
-    if let Some(dir) = private.parent() {
-        std::fs::create_dir_all(dir).map_err(|error| fail(error.to_string()))?;
-    }
     make_pair(private, "cloudtool", fail)
 }
 

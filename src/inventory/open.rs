@@ -98,6 +98,13 @@ impl Inventory {
         }
     }
 
+    /// The same directory, which is made (0700) when it is missing.
+    pub fn own_dir() -> Result<PathBuf> {
+        let dir = Self::default_dir()?;
+        make_private(&dir)?;
+        Ok(dir)
+    }
+
     /// Opens `inventory.db` in [`Inventory::default_dir`]; see [`Inventory::open_in`].
     pub fn open() -> Result<(Self, Option<Damaged>)> {
         Self::open_in(&Self::default_dir()?)

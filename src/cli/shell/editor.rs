@@ -45,7 +45,7 @@ impl<'a> Editor<'a> {
             files: FilenameCompleter::new(),
             things: Things { context, cloud: RefCell::default(), asked: RefCell::default() },
         }));
-        let history = Inventory::default_dir().ok().map(|dir| dir.join(HISTORY));
+        let history = Inventory::own_dir().ok().map(|dir| dir.join(HISTORY));
         if let Some(history) = &history {
             // There is none before the first line.
             let _ = editor.load_history(history);
@@ -148,6 +148,10 @@ impl Known for Things<'_> {
 
     fn nodes(&self) -> Vec<String> {
         self.of_inventory(Inventory::nodes).into_iter().map(|node| node.name).collect()
+    }
+
+    fn labels(&self) -> Vec<String> {
+        self.of_inventory(Inventory::all_labels)
     }
 
     fn apps(&self) -> Vec<String> {
