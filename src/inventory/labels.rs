@@ -26,6 +26,13 @@ impl Inventory {
         self.sql(rows.collect())
     }
 
+    /// The labels that nodes have, sorted, each once.
+    pub fn all_labels(&self) -> Result<Vec<String>> {
+        let mut query = self.sql(self.db.prepare_cached("SELECT DISTINCT label FROM labels ORDER BY label"))?;
+        let rows = self.sql(query.query_map([], |row| row.get(0)))?;
+        self.sql(rows.collect())
+    }
+
     /// The nodes with a label, by provider and name.
     pub fn labelled(&self, label: &str) -> Result<Vec<NodeRecord>> {
         self.select_nodes(
@@ -54,6 +61,7 @@ mod tests {
         }
         inventory.add_label("p", "a", "blue").unwrap();
         assert_eq!(inventory.labels("p", "a").unwrap(), ["blue", "web"]);
+        assert_eq!(inventory.all_labels().unwrap(), ["blue", "web"]);
         let names = |inventory: &Inventory, label: &str| -> Vec<String> {
             inventory.labelled(label).unwrap().into_iter().map(|node| node.name).collect()
         };

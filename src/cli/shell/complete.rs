@@ -8,6 +8,8 @@ use super::line::OWN;
 pub trait Known {
     fn clouds(&self) -> Vec<String>;
     fn nodes(&self) -> Vec<String>;
+    /// Those that nodes have.
+    fn labels(&self) -> Vec<String>;
     fn apps(&self) -> Vec<String>;
     fn locations(&self) -> Vec<String>;
     /// These ask the cloud.
@@ -108,6 +110,10 @@ fn values(command: &Command, argument: &Arg, known: &dyn Known) -> Candidates {
         ("image", _) => known.images(),
         ("size", _) => known.sizes(),
         ("location", "GLOB") => known.regions(),
+        (_, "GLOB|@LABEL") => {
+            known.nodes().into_iter().chain(known.labels().iter().map(|label| format!("@{label}"))).collect()
+        }
+        (_, "LABEL") => known.labels(),
         (_, "DIR" | "FILE") => return Candidates::Files,
         (_, "NODE|APP|HOST") => [known.nodes(), known.apps(), known.locations()].concat(),
         (_, "NODE" | "NAME" | "NAME|HOST") if !makes_nodes => known.nodes(),
@@ -131,6 +137,9 @@ mod tests {
         }
         fn nodes(&self) -> Vec<String> {
             vec!["web1".into(), "web2".into(), "db".into()]
+        }
+        fn labels(&self) -> Vec<String> {
+            vec!["web".into(), "prod".into()]
         }
         fn apps(&self) -> Vec<String> {
             vec!["shop".into()]
@@ -174,6 +183,10 @@ mod tests {
             ("update --node web1 ", "FILES"),
             ("destroy-node web1 w", "web1 web2"),
             ("setup-node d", "db"),
+            ("exec --on w", "web1 web2"),
+            ("exec --on @", "@prod @web"),
+            ("exec --on web1 --on @w", "@web"),
+            ("label-node web1 p", "prod"),
             ("create-node w", ""),
             ("create-node x --image ", "debian-12"),
             ("create-node x --size ", "small"),
