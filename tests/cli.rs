@@ -236,17 +236,18 @@ fn contexts_of_the_shell_reach_its_lines() {
     assert!(run.code == 2 && run.stderr.contains("there is no provider \"nowhere\""), "{}", run.stderr);
 }
 
-/// A shell on a terminal, which util-linux's `script` makes.
+/// A command on a terminal, which util-linux's `script` makes.
 struct Terminal {
     child: std::process::Child,
     seen: Arc<Mutex<String>>,
 }
 
 impl Terminal {
-    fn open(user: &User) -> Self {
+    /// `line` is what follows `cloudtool`. The terminal's name is put into the file `tty` of the home.
+    fn open(user: &User, line: &str) -> Self {
         let program = assert_cmd::cargo::cargo_bin("cloudtool");
         let mut child = std::process::Command::new("script")
-            .args(["-qec", &format!("{} shell", program.display()), "/dev/null"])
+            .args(["-qec", &format!("tty >tty; exec {} {line}", program.display()), "/dev/null"])
             .env_clear()
             .env("HOME", user.home.path())
             .env("PATH", "/usr/bin:/bin")
@@ -284,10 +285,60 @@ impl Terminal {
     }
 }
 
+/// Waits until a terminal shows nothing of what is typed.
+fn await_hidden(user: &User) {
+    let start = Instant::now();
+    loop {
+        let name = std::fs::read_to_string(user.home.path().join("tty")).unwrap();
+        let settings = std::process::Command::new("stty").args(["-a", "-F", name.trim()]).output().unwrap();
+        if String::from_utf8_lossy(&settings.stdout).split_whitespace().any(|word| word == "-echo") {
+            return;
+        }
+        assert!(start.elapsed() < Duration::from_secs(20), "{name} still shows what is typed");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_person_is_asked_for_the_settings_of_a_cloud() {
+    use std::os::unix::fs::PermissionsExt;
+    let user = User::new();
+    let file = user.home.path().join("c.ini");
+    let mut terminal = Terminal::open(&user, "--config c.ini configure --no-test");
+    terminal.type_keys("", &["What is the section called?"]);
+    terminal.type_keys("mine\n", &["Which cloud? (local, ", "hetzner"]);
+    terminal.type_keys("Hetzner\n", &["The API token (or env:VARIABLE"]);
+    await_hidden(&user);
+    terminal.type_keys("sentinel-7f3a\n", &["The region nodes are made in (may be empty)"]);
+    terminal
+        .type_keys("\n", &["[provider:mine]", "secret = ********", "written to c.ini", "list-sizes --provider mine"]);
+    assert!(terminal.child.wait().unwrap().success());
+    assert!(!terminal.seen.lock().unwrap().contains("sentinel"));
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(text, "[provider:mine]\nprovider = hetzner\nsecret = sentinel-7f3a\n");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    // What is not there, and what cannot be tried, is not written.
+    for (cloud, questions, told) in [
+        ("hetzer", &[][..], "no provider \"hetzer\""),
+        ("gce", &["The service account's JSON file", "The zone"], "nothing was written"),
+    ] {
+        let mut terminal = Terminal::open(&user, "--config c.ini configure other");
+        terminal.type_keys("", &["Which cloud?"]);
+        let mut answer = cloud;
+        for question in questions {
+            terminal.type_keys(&format!("{answer}\n"), &[question]);
+            answer = "nowhere.json";
+        }
+        terminal.type_keys(&format!("{answer}\n"), &[told]);
+        assert_eq!(terminal.child.wait().unwrap().code(), Some(2));
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+    }
+}
+
 #[test]
 fn the_shell_completes_and_remembers() {
     let user = User::new();
-    let mut terminal = Terminal::open(&user);
+    let mut terminal = Terminal::open(&user, "shell");
     terminal.type_keys("", &["cloudtool> "]);
     terminal.type_keys("us\tlo\t\n", &["cloudtool local> "]);
     terminal.type_keys("list-sizes --js\t\n", &["\"small\"", "cloudtool local> "]);
@@ -300,7 +351,7 @@ fn the_shell_completes_and_remembers() {
     let status = terminal.child.wait().unwrap();
     assert!(status.success(), "{status}: {}", terminal.seen.lock().unwrap());
     // The arrow up brings back what another shell was told.
-    let mut terminal = Terminal::open(&user);
+    let mut terminal = Terminal::open(&user, "shell");
     terminal.type_keys("", &["cloudtool> "]);
     terminal.type_keys("\x1b[A\x1b[A\x1b[A\n", &["\"small\""]);
     terminal.type_keys("\x04", &[]);
