@@ -5,21 +5,21 @@
 //! An id is `ZONE/NUMBER`, so that a machine which follows another of the same name is not taken for it.
 
 mod account;
+mod instance;
+mod operation;
 mod prices;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use self::account::{Account, ByToken};
-use super::cloud_init;
 use super::error::{Error, Result};
-use super::http::{Api, Manners, Pages, Reason, Refusal, Request, segment, words_of_json};
-use super::json::{address_list, number, text};
-use super::keys::Key;
+use super::http::{Api, Manners, Pages, Request, segment};
+use super::json::{number, text};
 use super::node::default_first;
 use super::order;
-use super::{Access, Capabilities, CreateRequest, Image, Node, NodeState, Progress, Provider, Region, Settings, Size};
+use super::{Capabilities, CreateRequest, Image, Node, NodeState, Progress, Provider, Region, Settings, Size};
 
 /// The driver's word in `provider = `.
 pub const NAME: &str = "gce";
@@ -28,28 +28,6 @@ const ADDRESS: &str = "https://compute.googleapis.com/compute/v1";
 const DEFAULT_REGION: &str = "us-central1";
 /// Whose images are listed, besides those of the project itself: what setup-node can do something with.
 const IMAGE_PROJECTS: [&str; 2] = ["ubuntu-os-cloud", "debian-cloud"];
-/// Where an instance says what it was made of: its disk, which knows, would have to be asked for.
-const IMAGE_ITEM: &str = "cloudtool-image";
-/// How long to follow the making of a machine; it takes ten seconds, and a minute when it fails.
-const LONGEST_OPERATION: Duration = Duration::from_secs(180);
-
-/// `status` of an instance.
-pub(super) const STATES: &[(&str, NodeState)] = &[
-    ("PENDING", NodeState::Pending),
-    ("PROVISIONING", NodeState::Pending),
-    ("STAGING", NodeState::Pending),
-    ("RUNNING", NodeState::Running),
-    // Of itself it goes on to run.
-    ("REPAIRING", NodeState::Pending),
-    ("PENDING_STOP", NodeState::Stopping),
-    ("STOPPING", NodeState::Stopping),
-    ("STOPPED", NodeState::Stopped),
-    // Google's word for one that can be started again.
-    ("TERMINATED", NodeState::Stopped),
-    ("SUSPENDING", NodeState::Stopping),
-    ("SUSPENDED", NodeState::Suspended),
-    ("DEPROVISIONING", NodeState::Terminated),
-];
 
 pub struct Gce {
     name: String,
@@ -128,38 +106,6 @@ impl Gce {
         zones.flat_map(of_zone).map(|instance| self.node(instance)).collect()
     }
 
-    fn node(&self, mut instance: Value) -> Result<Node> {
-        let lacks = |field: &str| self.api.lacks("instances", field);
-        let number = text(&instance, "id").ok_or_else(|| lacks("id"))?;
-        let zone = last(&instance, "zone").ok_or_else(|| lacks("zone"))?;
-        // What is in it may be as secret as a host key, and the inventory keeps answers.
-        let metadata = instance.as_object_mut().and_then(|fields| fields.remove("metadata")).unwrap_or_default();
-        let items = metadata["items"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let image = items.iter().find(|item| item["key"] == IMAGE_ITEM).and_then(|item| text(item, "value"));
-        let interfaces = instance["networkInterfaces"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let inner = |list: &str, field: &str| -> Vec<Value> {
-            let configs = interfaces.iter().filter_map(|interface| interface[list].as_array()).flatten();
-            configs.map(|config| config[field].clone()).collect()
-        };
-        let mut public_ips = address_list(&inner("accessConfigs", "natIP"));
-        public_ips.extend(address_list(&inner("ipv6AccessConfigs", "externalIpv6")));
-        let private_ips = address_list(interfaces.iter().map(|interface| &interface["networkIP"]));
-        Ok(Node {
-            name: text(&instance, "name").unwrap_or_default(),
-            provider: self.name.clone(),
-            id: format!("{zone}/{number}"),
-            state: NodeState::from_table(STATES, &text(&instance, "status").unwrap_or_default()),
-            access: Access::root_at(&public_ips, &private_ips),
-            public_ips,
-            private_ips,
-            image,
-            size: last(&instance, "machineType"),
-            location: Some(zone),
-            reason: text(&instance, "statusMessage"),
-            answer: instance,
-        })
-    }
-
     /// The path of an instance.
     fn path(&self, id: &str) -> Result<String> {
         let parts = id.split_once('/').and_then(|(zone, number)| Some((zone, number.parse::<u64>().ok()?)));
@@ -172,67 +118,12 @@ impl Gce {
         self.order(request, &order::new_mark()).map_err(|error| self.no_such_node(error, id))?;
         Ok(())
     }
-
-    /// Sends an order with its mark, by which Google knows it if it comes again, and gives the operation.
-    fn order(&self, request: Request, mark: &str) -> Result<Value> {
-        let title = request.title();
-        let operation = self.api.json(&request.query("requestId", mark).repeatable())?;
-        match failure(&operation) {
-            Some((status, body)) => Err(self.refused(title, status, &body)),
-            None => Ok(operation),
-        }
-    }
-
-    /// Follows the making of a machine to its end, or as long as that makes sense.
-    fn follow(&self, zone: &str, operation: &str, title: &str) -> Result<()> {
-        let path = self.project_path(&format!("zones/{}/operations/{}", segment(zone), segment(operation)));
-        let (start, mut pause) = (Instant::now(), Duration::from_millis(200));
-        loop {
-            let operation = self.api.json(&Request::get(&path))?;
-            if let Some((status, body)) = failure(&operation) {
-                return Err(self.refused(title.to_owned(), status, &body));
-            }
-            if operation["status"] == "DONE" || start.elapsed() > LONGEST_OPERATION {
-                return Ok(());
-            }
-            std::thread::sleep(pause);
-            pause = (pause * 3 / 2).min(Duration::from_secs(3));
-        }
-    }
-
-    /// The error of an operation that failed.
-    fn refused(&self, request: String, status: u16, body: &Value) -> Error {
-        let words = words_of_json(status, body.to_string().as_bytes());
-        Error::Refused(Box::new(Refusal {
-            provider: self.name.clone(),
-            request,
-            status,
-            // It has ended, and nothing was made: a zone without room is no trouble of the API.
-            reason: if words.reason == Reason::Trouble { Reason::Invalid } else { words.reason },
-            code: words.code,
-            message: words.message,
-            credentials: String::new(),
-        }))
-    }
 }
 
 /// The zone a setting names: itself, or the zone b of a region; every region has one.
 fn zone_of(place: &str) -> String {
     let is_zone = place.rsplit_once('-').is_some_and(|(_, end)| end.len() == 1);
     if is_zone { place.to_owned() } else { format!("{place}-b") }
-}
-
-/// The last part of an address (`https://.../zones/us-central1-b`), which is the thing's name.
-fn last(value: &Value, field: &str) -> Option<String> {
-    text(value, field)?.rsplit('/').next().map(str::to_owned)
-}
-
-/// The status of a failed operation, and its errors in the form of a refused request.
-fn failure(operation: &Value) -> Option<(u16, Value)> {
-    let errors = operation["error"]["errors"].as_array().filter(|errors| !errors.is_empty())?;
-    let status = operation["httpErrorStatusCode"].as_u64().and_then(|status| u16::try_from(status).ok()).unwrap_or(400);
-    let (code, message) = (&errors[0]["code"], &errors[0]["message"]);
-    Some((status, json!({"error": {"message": message, "errors": [{"reason": code}]}})))
 }
 
 impl Provider for Gce {
@@ -354,38 +245,6 @@ impl Provider for Gce {
     }
 }
 
-impl Gce {
-    /// The body of an order.
-    fn wish(&self, request: &CreateRequest, zone: &str, mark: &str) -> Value {
-        let (image_project, image) = request.image.split_once('/').unwrap_or((&self.project, &request.image));
-        // Google's own agent gives the keys to this user also where there is no cloud-init (Debian's images).
-        let user = if image.starts_with("debian") { "debian" } else { "ubuntu" };
-        let keys =
-            request.authorized_keys.iter().filter_map(|line| Some(format!("{user}:{}", Key::parse(line)?.line())));
-        json!({
-            "name": request.name.as_str(),
-            "machineType": format!("zones/{zone}/machineTypes/{}", request.size),
-            "disks": [{
-                "boot": true,
-                "autoDelete": true,
-                "initializeParams": {"sourceImage": format!("projects/{image_project}/global/images/{image}")},
-            }],
-            "networkInterfaces": [{
-                "network": format!("global/networks/{}", self.network),
-                "accessConfigs": [{"type": "ONE_TO_ONE_NAT", "name": "External NAT"}],
-            }],
-            "metadata": {"items": [
-                {"key": "user-data", "value": cloud_init::user_data(request)},
-                {"key": "ssh-keys", "value": keys.collect::<Vec<_>>().join("\n")},
-                // A project may let in by OS Login alone, which would ignore the keys.
-                {"key": "enable-oslogin", "value": "FALSE"},
-                {"key": IMAGE_ITEM, "value": request.image},
-            ]},
-            "labels": {"cloudtool": "", "cloudtool-order": mark},
-        })
-    }
-}
-
 pub(super) const CAPABILITIES: Capabilities = Capabilities {
     create: true,
     destroy: true,
@@ -409,45 +268,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_state_of_the_api_has_a_meaning() {
-        let words = [
-            "PENDING",
-            "PROVISIONING",
-            "STAGING",
-            "RUNNING",
-            "PENDING_STOP",
-            "STOPPING",
-            "STOPPED",
-            "SUSPENDING",
-            "SUSPENDED",
-            "TERMINATED",
-            "REPAIRING",
-            "DEPROVISIONING",
-        ];
-        for word in words {
-            assert_ne!(NodeState::from_table(STATES, word), NodeState::Unknown, "{word}");
-        }
-    }
-
-    #[test]
     fn a_region_is_as_good_as_a_zone() {
         assert_eq!(
             (zone_of("us-central1-f"), zone_of("europe-west1")),
             ("us-central1-f".into(), "europe-west1-b".into())
         );
-    }
-
-    #[test]
-    fn a_failed_operation_says_why() {
-        let failed = json!({
-            "status": "DONE",
-            "httpErrorStatusCode": 403,
-            "error": {"errors": [{"code": "QUOTA_EXCEEDED", "message": "Quota 'CPUS' exceeded."}]},
-        });
-        let (status, body) = failure(&failed).unwrap();
-        let words = words_of_json(status, body.to_string().as_bytes());
-        assert_eq!((words.reason, words.code.as_str()), (Reason::Quota, "QUOTA_EXCEEDED"));
-        assert_eq!(failure(&json!({"status": "DONE"})), None);
     }
 
     #[test]
