@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::cloud_init;
 use super::error::{Error, Result};
-use super::http::{Api, Manners, Pages, Request, segment};
+use super::http::{Api, Manners, Request, segment};
 use super::json::{address_list, number, text};
 use super::keys;
 use super::node::default_first;
@@ -42,22 +42,12 @@ impl DigitalOcean {
     }
 
     /// All items of a list, page by page.
-    fn list(&self, path: &str, field: &'static str, query: &[(&str, &str)]) -> Result<Vec<Value>> {
-        let mut pages = Pages::of(&self.name, field);
-        let mut request = query
-            .iter()
-            .fold(Request::get(path).query("per_page", 200), |request, (key, value)| request.query(key, value));
-        let mut items = Vec::new();
-        loop {
-            let mut answer = self.api.json(&request)?;
-            match answer[field].take() {
-                Value::Array(page) => items.extend(page),
-                _ => return Err(self.api.lacks(path, field)),
-            }
-            let Some(next) = answer["links"]["pages"]["next"].as_str() else { return Ok(items) };
-            pages.turn(next)?;
-            request = Request::get(self.api.own_path(next).ok_or_else(|| self.api.foreign_link(next))?);
-        }
+    fn list(&self, path: &str, field: &str, query: &[(&str, &str)]) -> Result<Vec<Value>> {
+        let first = Request::get(path).query("per_page", 200).queries(query);
+        self.api.list(first, field, |answer, _| {
+            let Some(next) = answer["links"]["pages"]["next"].as_str() else { return Ok(None) };
+            self.api.own_path(next).map(|path| Some(Request::get(path))).ok_or_else(|| self.api.foreign_link(next))
+        })
     }
 
     fn droplets(&self, query: &[(&str, &str)]) -> Result<Vec<Node>> {

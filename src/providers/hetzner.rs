@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::cloud_init;
 use super::error::{Error, Result};
-use super::http::{Api, Manners, Pages, Request};
+use super::http::{Api, Manners, Request};
 use super::json::{address_list, number, text};
 use super::keys;
 use super::node::default_first;
@@ -49,22 +49,12 @@ impl Hetzner {
     }
 
     /// All items of a list, page by page.
-    fn list(&self, path: &str, field: &'static str, query: &[(&str, &str)]) -> Result<Vec<Value>> {
-        let mut pages = Pages::of(&self.name, field);
-        let first = Request::get(path).query("per_page", 50);
-        let request = query.iter().fold(first, |request, (key, value)| request.query(key, value));
-        let mut items = Vec::new();
-        let mut page = 1;
-        loop {
-            let mut answer = self.api.json(&request.clone().query("page", page))?;
-            match answer[field].take() {
-                Value::Array(some) => items.extend(some),
-                _ => return Err(self.api.lacks(path, field)),
-            }
-            let Some(next) = answer["meta"]["pagination"]["next_page"].as_u64() else { return Ok(items) };
-            pages.turn(&next.to_string())?;
-            page = next;
-        }
+    fn list(&self, path: &str, field: &str, query: &[(&str, &str)]) -> Result<Vec<Value>> {
+        let first = Request::get(path).query("per_page", 50).queries(query);
+        self.api.list(first.clone(), field, |answer, _| {
+            let next = answer["meta"]["pagination"]["next_page"].as_u64();
+            Ok(next.map(|page| first.clone().query("page", page)))
+        })
     }
 
     fn servers(&self, query: &[(&str, &str)]) -> Result<Vec<Node>> {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::cloud_init;
 use super::error::{Error, Result};
-use super::http::{Api, Manners, Pages, Request, segment};
+use super::http::{Api, Manners, Request, segment};
 use super::json::{address_list, number, text};
 use super::keys::Key;
 use super::node::default_first;
@@ -53,27 +53,17 @@ impl Linode {
     }
 
     /// All items of a list, page by page; those that pass the `filter`, where there is one.
-    fn list(&self, path: &'static str, filter: Option<Value>) -> Result<Vec<Value>> {
-        let mut pages = Pages::of(&self.name, path);
+    fn list(&self, path: &str, filter: Option<Value>) -> Result<Vec<Value>> {
         let first = Request::get(path).query("page_size", 100);
-        let request = match filter {
+        let first = match filter {
             Some(filter) => first.header("x-filter", filter.to_string()),
             None => first,
         };
-        let mut items = Vec::new();
-        let mut page = 1;
-        loop {
-            let mut answer = self.api.json(&request.clone().query("page", page))?;
-            match answer["data"].take() {
-                Value::Array(some) => items.extend(some),
-                _ => return Err(self.api.lacks(path, "data")),
-            }
-            if answer["pages"].as_u64().is_none_or(|pages| page >= pages) {
-                return Ok(items);
-            }
-            page += 1;
-            pages.turn(&page.to_string())?;
-        }
+        self.api.list(first.clone(), "data", |answer, _| {
+            let page = answer["page"].as_u64().unwrap_or(1);
+            let is_last = answer["pages"].as_u64().is_none_or(|pages| page >= pages);
+            Ok((!is_last).then(|| first.clone().query("page", page + 1)))
+        })
     }
 
     fn instances(&self, filter: Option<Value>) -> Result<Vec<Node>> {

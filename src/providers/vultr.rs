@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::cloud_init;
 use super::error::{Error, Result};
-use super::http::{Api, Manners, Pages, Request};
+use super::http::{Api, Manners, Request};
 use super::json::{address_list, number, text};
 use super::keys;
 use super::node::default_first;
@@ -57,22 +57,12 @@ impl Vultr {
     }
 
     /// All items of a list, page by page.
-    fn list(&self, path: &str, field: &'static str, query: &[(&str, &str)]) -> Result<Vec<Value>> {
-        let mut pages = Pages::of(&self.name, field);
-        let first = Request::get(path).query("per_page", 500);
-        let first = query.iter().fold(first, |request, (key, value)| request.query(key, value));
-        let mut request = first.clone();
-        let mut items = Vec::new();
-        loop {
-            let mut answer = self.api.json(&request)?;
-            match answer[field].take() {
-                Value::Array(some) => items.extend(some),
-                _ => return Err(self.api.lacks(path, field)),
-            }
-            let Some(cursor) = text(&answer["meta"]["links"], "next") else { return Ok(items) };
-            pages.turn(&cursor)?;
-            request = first.clone().query("cursor", cursor);
-        }
+    fn list(&self, path: &str, field: &str, query: &[(&str, &str)]) -> Result<Vec<Value>> {
+        let first = Request::get(path).query("per_page", 500).queries(query);
+        self.api.list(first.clone(), field, |answer, _| {
+            let cursor = text(&answer["meta"]["links"], "next");
+            Ok(cursor.map(|cursor| first.clone().query("cursor", cursor)))
+        })
     }
 
     fn instances(&self, query: &[(&str, &str)]) -> Result<Vec<Node>> {

@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
+use serde_json::Value;
+
 use super::super::error::{Error, Result};
+use super::{Api, Request};
 
 /// More pages than any list here has.
 const MOST: usize = 2000;
@@ -10,14 +13,14 @@ const MOST: usize = 2000;
 /// Guards a walk through pages.
 pub struct Pages {
     provider: String,
-    list: &'static str,
+    list: String,
     seen: HashSet<String>,
 }
 
 impl Pages {
     /// `list` completes "the list of ...".
-    pub fn of(provider: &str, list: &'static str) -> Self {
-        Pages { provider: provider.to_owned(), list, seen: HashSet::new() }
+    pub fn of(provider: &str, list: &str) -> Self {
+        Pages { provider: provider.to_owned(), list: list.to_owned(), seen: HashSet::new() }
     }
 
     /// Call with what names the next page (a number, a marker, a cursor) before asking for it.
@@ -32,6 +35,32 @@ impl Pages {
             return Ok(());
         };
         Err(Error::Api { provider: self.provider.clone(), message })
+    }
+}
+
+impl Api {
+    /// All items of a list: those in the array `field` of each page. `next` is told a page's answer (without the items) and all items so
+    /// far, and gives the request for the page that follows; `None` at the end.
+    ///
+    /// Errors: those of [`Api::send`], and [`Error::Api`] for a page without the field, and a list without an end.
+    pub fn list(
+        &self,
+        first: Request,
+        field: &str,
+        next: impl Fn(&Value, &[Value]) -> Result<Option<Request>>,
+    ) -> Result<Vec<Value>> {
+        let mut pages = Pages::of(&self.provider, first.path());
+        let (mut items, mut request) = (Vec::new(), first);
+        loop {
+            let mut answer = self.json(&request)?;
+            let Some(Value::Array(page)) = answer.get_mut(field).map(Value::take) else {
+                return Err(self.lacks(request.path(), field));
+            };
+            items.extend(page);
+            let Some(following) = next(&answer, &items)? else { return Ok(items) };
+            pages.turn(&following.place())?;
+            request = following;
+        }
     }
 }
 

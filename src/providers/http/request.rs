@@ -63,6 +63,10 @@ impl Request {
         self
     }
 
+    pub fn queries(self, pairs: &[(&str, &str)]) -> Self {
+        pairs.iter().fold(self, |request, (key, value)| request.query(key, value))
+    }
+
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
@@ -95,7 +99,18 @@ impl Request {
         if let Some(name) = self.name {
             return name.to_owned();
         }
-        format!("{} /{}", self.method, self.path.split('?').next().unwrap_or_default())
+        format!("{} /{}", self.method, self.path())
+    }
+
+    /// Its path, without the query.
+    pub(super) fn path(&self) -> &str {
+        self.path.split('?').next().unwrap_or_default()
+    }
+
+    /// Its path and query: what tells one page of a list from another.
+    pub(super) fn place(&self) -> String {
+        let pairs = self.query.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join("&");
+        if pairs.is_empty() { self.path.clone() } else { format!("{}?{pairs}", self.path) }
     }
 
     /// `timeout` is for all of the answer.

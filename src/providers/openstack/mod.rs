@@ -16,7 +16,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::error::Result;
-use super::http::{Api, Manners, Pages, Request};
+use super::http::{Api, Manners, Request};
 use super::json::text;
 use super::{Capabilities, CreateRequest, Image, Node, Progress, Provider, Region, Settings, Size};
 use account::Account;
@@ -101,22 +101,11 @@ impl OpenStack {
 
     /// All images a node can be made of, page by page; by the last one's id, as Nova's lists.
     fn active_images(&self) -> Result<Vec<Value>> {
-        const PATH: &str = "v2/images";
-        let api = self.glance()?;
-        let mut pages = Pages::of(&self.name, "images");
-        let first = Request::get(PATH).query("status", "active").query("limit", 1000);
-        let (mut images, mut request) = (Vec::new(), first.clone());
-        loop {
-            let mut answer = api.json(&request)?;
-            let Some(Value::Array(page)) = answer.get_mut("images").map(Value::take) else {
-                return Err(api.lacks(PATH, "images"));
-            };
-            let last = page.last().and_then(|image| text(image, "id"));
-            images.extend(page);
-            let Some(marker) = last.filter(|_| answer["next"].is_string()) else { return Ok(images) };
-            pages.turn(&marker)?;
-            request = first.clone().query("marker", marker);
-        }
+        let first = Request::get("v2/images").query("status", "active").query("limit", 1000);
+        self.glance()?.list(first.clone(), "images", |answer, images| {
+            let last = images.last().filter(|_| answer["next"].is_string()).and_then(|image| text(image, "id"));
+            Ok(last.map(|marker| first.clone().query("marker", marker)))
+        })
     }
 }
 

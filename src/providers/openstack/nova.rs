@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::super::error::{Error, Result};
-use super::super::http::{Api, Pages, Reason, Request, segment};
+use super::super::http::{Api, Reason, Request, segment};
 use super::super::json::{address_list, number, text};
 use super::super::keys::{self, Key};
 use super::super::order;
@@ -87,23 +87,14 @@ impl Nova {
 
     /// All items of a list, page by page. Each page is asked for by the last item of the one before: the links that servers give
     /// lead to all kinds of addresses.
-    pub fn list(&self, path: &str, field: &'static str, query: &[(&str, &str)]) -> Result<Vec<Value>> {
-        let mut pages = Pages::of(self.api.provider(), field);
-        let first = query.iter().fold(Request::get(path), |request, (key, value)| request.query(key, value));
-        let (mut items, mut request) = (Vec::new(), first.clone());
-        loop {
-            let mut answer = self.api.json(&request)?;
-            let Some(Value::Array(page)) = answer.get_mut(field).map(Value::take) else {
-                return Err(self.api.lacks(path, field));
-            };
+    pub fn list(&self, path: &str, field: &str, query: &[(&str, &str)]) -> Result<Vec<Value>> {
+        let first = Request::get(path).queries(query);
+        self.api.list(first.clone(), field, |answer, items| {
             let links = answer[format!("{field}_links")].as_array().map(Vec::as_slice).unwrap_or_default();
             let goes_on = links.iter().any(|link| link["rel"] == "next");
-            let last = page.last().and_then(|item| text(item, "id"));
-            items.extend(page);
-            let Some(marker) = last.filter(|_| goes_on) else { return Ok(items) };
-            pages.turn(&marker)?;
-            request = first.clone().query("marker", marker);
-        }
+            let last = items.last().filter(|_| goes_on).and_then(|item| text(item, "id"));
+            Ok(last.map(|marker| first.clone().query("marker", marker)))
+        })
     }
 
     pub fn servers(&self, query: &[(&str, &str)]) -> Result<Vec<Node>> {
