@@ -151,8 +151,12 @@ impl Order {
             move |failure: Failure| Failure { message: format!("{}{from}", failure.message), ..failure }
         };
         let (authorized_keys, identity) = login_keys::find(section)?;
-        let images = cloud.images()?;
-        let image = select_image(name, args.image.as_deref().or(section.image.as_deref()), &images)
+        let wanted = args.image.as_deref().or(section.image.as_deref());
+        let mut images = cloud.images()?;
+        if let Some(id) = wanted.filter(|wanted| !images.iter().any(|image| image.id == *wanted)) {
+            images.extend(cloud.unlisted_image(id)?);
+        }
+        let image = select_image(name, wanted, &images)
             .map_err(|error| named("image", &args.image, &section.image)(error.into()))?;
         let size = size_for(cloud, image, args.size.as_deref().or(section.size.as_deref())).map_err(named(
             "size",

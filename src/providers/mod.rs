@@ -96,6 +96,12 @@ pub trait Provider: Send + Sync {
     /// Every image a node can be made from, the provider's default first where it has one.
     fn images(&self) -> Result<Vec<Image>>;
 
+    /// The image of that id, where there are more than [`Provider::images`] lists; `None` when there is none, or all are listed.
+    fn unlisted_image(&self, id: &str) -> Result<Option<Image>> {
+        let _ = id;
+        Ok(None)
+    }
+
     /// Every size, the provider's default first where it has one.
     fn sizes(&self) -> Result<Vec<Size>>;
 

@@ -321,6 +321,11 @@ fn libcloud_sees_the_same(running: &Running) {
     assert!(images.iter().any(|one| image == one.id && one.name == "an-image-of-ours"), "{images:?}");
     assert!(images.iter().all(|image| theirs.iter().any(|id| **id == image.id)));
     assert!(images.len() < theirs.len());
+    // Another owner's is found by its id.
+    let foreign =
+        theirs.iter().filter_map(|id| id.as_str()).find(|id| images.iter().all(|image| image.id != *id)).unwrap();
+    assert_eq!(provider.unlisted_image(foreign).unwrap().map(|image| image.id).as_deref(), Some(foreign));
+    assert_eq!(provider.unlisted_image("ami-0123456789abcdef0").unwrap(), None);
 
     // Theirs are from a list of their own, without newer ones: where both know a size, it has the same price, and the same
     // memory but for two of which their list says 256 MB and 52 MB more than Amazon does.

@@ -228,6 +228,18 @@ impl Provider for Ec2 {
         Ok(catalog::images([catalog::newest(&published), catalog::plain(&own)].concat()))
     }
 
+    /// Whoever's it is, if this account may use it.
+    fn unlisted_image(&self, id: &str) -> Result<Option<Image>> {
+        if !self.is_amazon() || !id.starts_with("ami-") {
+            return Ok(None);
+        }
+        match self.query.list(&Call::new("DescribeImages").list("ImageId", &[id]), "imagesSet") {
+            Ok(found) => Ok(catalog::plain(&found).pop()),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     fn sizes(&self) -> Result<Vec<Size>> {
         let call = Call::new("DescribeInstanceTypes");
         if !self.is_amazon() {
