@@ -158,7 +158,7 @@ impl Provider for DigitalOcean {
                 }),
             })
         });
-        Ok(super::sizes::cheapest_first(sizes.collect()))
+        super::sizes::of_region(self, self.region.as_deref(), sizes.collect())
     }
 
     fn regions(&self) -> Result<Vec<Region>> {

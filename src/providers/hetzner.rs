@@ -172,7 +172,7 @@ impl Provider for Hetzner {
                     price: price(size, region),
                 })
             });
-        Ok(super::sizes::cheapest_first(sizes.collect()))
+        super::sizes::of_region(self, self.region.as_deref(), sizes.collect())
     }
 
     fn regions(&self) -> Result<Vec<Region>> {

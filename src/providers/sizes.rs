@@ -1,5 +1,7 @@
 //! Which of a cloud's sizes comes first.
 
+use super::Provider;
+use super::error::{Error, Result};
 use super::node::{Price, Size};
 
 /// Hours a month, as clouds reckon.
@@ -16,6 +18,21 @@ pub fn cheapest_first(mut sizes: Vec<Size>) -> Vec<Size> {
             .then_with(|| a.name.cmp(&b.name))
     });
     sizes
+}
+
+/// The same for the sizes there are in a region.
+///
+/// Errors: [`Error::Credentials`] when there are none because the cloud has no such region.
+pub fn of_region(cloud: &dyn Provider, region: Option<&str>, sizes: Vec<Size>) -> Result<Vec<Size>> {
+    if let Some(wanted) = region.filter(|_| sizes.is_empty()) {
+        let regions: Vec<String> = cloud.regions()?.into_iter().map(|region| region.id).collect();
+        if !regions.iter().any(|region| region == wanted) {
+            let (name, all) = (cloud.name(), regions.join(", "));
+            let message = format!("{name} has no region {wanted:?} (from `region` in [provider:{name}]); it has {all}");
+            return Err(Error::Credentials { message });
+        }
+    }
+    Ok(cheapest_first(sizes))
 }
 
 /// What a price comes to in a month.

@@ -188,7 +188,7 @@ impl Provider for Vultr {
                 }),
             })
         });
-        Ok(super::sizes::cheapest_first(sizes.collect()))
+        super::sizes::of_region(self, self.region.as_deref(), sizes.collect())
     }
 
     fn regions(&self) -> Result<Vec<Region>> {

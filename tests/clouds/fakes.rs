@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
+use cloudtool::config::ProviderConfig;
 use cloudtool::error::{Explain, Kind};
 use cloudtool::names::Secret;
 use cloudtool::providers::http::{Manners, Reason, Tokens, Trace};
@@ -26,17 +27,19 @@ const BURST: Test = ("a_burst_is_slowed_down", a_burst_is_slowed_down);
 const NAME: Test = ("a_name_the_cloud_does_not_take_is_refused", a_name_the_cloud_does_not_take_is_refused);
 const FAILURE: Test = ("a_machine_that_cannot_be_made_says_why", a_machine_that_cannot_be_made_says_why);
 
+const REGION: Test = ("an_unknown_region_is_said_with_the_setting", an_unknown_region_is_said_with_the_setting);
+
 /// It takes every name that we do.
 pub const DIGITALOCEAN: Cloud = Cloud {
     name: "digitalocean",
     start: || start("digitalocean", "/v2", true),
-    own_tests: &[CONTRACT, PAGES, QUOTA, BURST, FAILURE],
+    own_tests: &[CONTRACT, PAGES, QUOTA, BURST, FAILURE, REGION],
 };
 
 pub const HETZNER: Cloud = Cloud {
     name: "hetzner",
     start: || start("hetzner", "", true),
-    own_tests: &[CONTRACT, PAGES, QUOTA, BURST, NAME, FAILURE],
+    own_tests: &[CONTRACT, PAGES, QUOTA, BURST, NAME, FAILURE, REGION],
 };
 
 /// Its instances have no state for one that could not be made.
@@ -45,7 +48,7 @@ pub const LINODE: Cloud =
 
 /// The vendor's document is in no registry: the fake stands alone. An instance that could not be made has no state either.
 pub const VULTR: Cloud =
-    Cloud { name: "vultr", start: || start("vultr", "/v2", false), own_tests: &[PAGES, QUOTA, BURST, NAME] };
+    Cloud { name: "vultr", start: || start("vultr", "/v2", false), own_tests: &[PAGES, QUOTA, BURST, NAME, REGION] };
 
 /// Its clients prove themselves by a key: where they get tokens for it is beside the contract.
 pub const GCE: Cloud = Cloud {
@@ -172,6 +175,13 @@ fn the_contract_is_enforced(running: &Running) {
         request.json(&serde_json::json!({"name": 7, "size": 7})).send().unwrap().status().as_u16()
     });
     assert!(statuses.contains(&422) && statuses.iter().all(|status| [404, 422].contains(status)), "{statuses:?}");
+}
+
+fn an_unknown_region_is_said_with_the_setting(running: &Running) {
+    let section = ProviderConfig { region: Some("mars1".into()), ..running.section.clone() };
+    let error = running.open(&section).sizes().unwrap_err();
+    let told = format!("{0} has no region \"mars1\" (from `region` in [provider:{0}]); it has ", section.name);
+    assert!(error.to_string().starts_with(&told), "{error}");
 }
 
 fn a_machine_too_many_is_refused(running: &Running) {
