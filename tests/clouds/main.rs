@@ -12,6 +12,7 @@ mod openstack;
 mod rackspace;
 mod server;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
 use cloudtool::config::ProviderConfig;
@@ -108,9 +109,10 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // The tests of a cloud share its servers and their state, and the clouds a machine of two cores.
     arguments.test_threads.get_or_insert(1);
-    let mut trials = Vec::new();
-    for cloud in CLOUDS {
+    let (mut trials, mut servers) = (Vec::new(), Vec::new());
+    for &cloud in CLOUDS {
         let running: &'static OnceLock<Running> = Box::leak(Box::default());
+        servers.push((cloud, running));
         for (name, test) in conformance::TESTS.iter().chain(cloud.own_tests) {
             trials.push(Trial::test(format!("{}::{name}", cloud.name), move || {
                 test(running.get_or_init(cloud.start));
@@ -118,5 +120,23 @@ fn main() {
             }));
         }
     }
+    if arguments.filter.is_none() && !arguments.list {
+        start_ahead(servers);
+    }
     libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// Starts the servers of all clouds, one after the other, while the tests of the first ones run: most of the time those wait.
+fn start_ahead(servers: Vec<(&'static Cloud, &'static OnceLock<Running>)>) {
+    std::thread::spawn(move || {
+        for (cloud, running) in servers {
+            // The test that needs one that does not start tries it again, and fails.
+            let start = AssertUnwindSafe(|| _ = running.get_or_init(cloud.start));
+            let _ = catch_unwind(start);
+        }
+        // Servers are killed with the thread that started them.
+        loop {
+            std::thread::park();
+        }
+    });
 }
