@@ -309,6 +309,7 @@ def app_environment(ctx, service: Service, asked: Asked) -> dict[str, str]:
         "CLOUDTOOL_PLATFORM": asked.platform,
         "CLOUDTOOL_SHARE": numbered(asked.app, asked.share(service)),
         **({"CLOUDTOOL_SHARE_DATA": data_directory(service, asked)} if service.data else {}),
+        "CLOUDTOOL_SERVICES": " ".join(other.name for other in in_order(list(asked.values))),
         "CLOUDTOOL_SERVICE_VALUE": asked.values.get(service.name, ""),
         "CLOUDTOOL_SERVICE_SECRETS": secrets_directory(ctx, paths.secrets(asked.app), service.name),
     }
