@@ -18,6 +18,7 @@ mod bad_releases;
 mod couchdb;
 mod data;
 mod data_kills;
+mod databases;
 mod deploying;
 mod draining;
 mod examples;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         ("isolation", isolation::TESTS),
         ("python_apps", python_apps::TESTS),
         ("services", services::TESTS),
+        ("databases", databases::TESTS),
         ("examples", examples::TESTS),
         ("data", data::TESTS),
         ("data_kills", data_kills::TESTS),

@@ -1,0 +1,240 @@
+"""Prints SQL that fills an empty PostgreSQL database with what a random app might have: python3 random_database.py SEED."""
+
+import random
+import sys
+
+NAMES = [
+    "notes",
+    "Käse",
+    'the "quoted" one',
+    "select",
+    "back\\slash",
+    "two\nlines",
+    "日本語",
+    "it's",
+    "UPPER",
+    "a.b",
+    "tab\tbed",
+]
+TEXTS = [
+    "",
+    "plain",
+    "Ünïcödé 😀",
+    "line\nbreak",
+    "tab\tand \\N and \\.",
+    "it's",
+    '"',
+    "x" * 3000,
+    "\\",
+    "\x01\x7f",
+    "\r\n",
+    "  ",
+]
+EXTENSIONS = {
+    "hstore": ("hstore", "'a=>1, b=>NULL'"),
+    "citext": ("citext", "'MiXed'"),
+    "ltree": ("ltree", "'Top.Science'"),
+    "uuid-ossp": ("uuid", "uuid_generate_v4()"),
+    "intarray": ("integer[]", "'{3,1,2}'"),
+    "cube": ("cube", "'(1,2),(3,4)'"),
+}
+TYPES = {
+    "integer": "(random() * 1e9)::integer",
+    "bigint": "-9223372036854775808",
+    "smallint": "32767",
+    "numeric": "12345678901234567890.123456789",
+    "numeric(12,3)": "'NaN'",
+    "real": "random()",
+    "double precision": "'-Infinity'",
+    "boolean": "random() < 0.5",
+    "bytea": "decode(md5(random()::text), 'hex')",
+    "date": "'0044-03-15 BC'",
+    "timestamp": "'infinity'",
+    "timestamptz": "clock_timestamp()",
+    "time": "'24:00'",
+    "interval": "'1 year -2 days 3.5 seconds'",
+    "uuid": "gen_random_uuid()",
+    "json": """'{"b": 1,  "a": [null, "ü"]}'""",
+    "jsonb": """'{"b": 1, "a": [null, "ü"]}'""",
+    "xml": "'<a>ä</a>'",
+    "inet": "'2001:db8::1/64'",
+    "cidr": "'10.0.0.0/8'",
+    "macaddr": "'08:00:2b:01:02:03'",
+    "bit varying(9)": "B'101'",
+    "money": "'12.34'",
+    "point": "'(1.5,-2)'",
+    "polygon": "'((0,0),(1,1),(2,0))'",
+    "tsvector": "to_tsvector('simple', 'a fat cat')",
+    "int4range": "'[1,10)'",
+    "int4multirange": "'{[1,2),[5,9)}'",
+    "text[]": """ARRAY['a', NULL, '"', E'\\\\', '{}']""",
+    "integer[][]": "'{{1,2},{3,4}}'",
+    "geometry(Point,4326)": "ST_SetSRID(ST_MakePoint(random(), random()), 4326)",
+    "geometry": "ST_GeomFromText('POLYGON Z ((0 0 1,1 1 1,1 0 1,0 0 1))')",
+    "geography": "ST_GeogFromText('POINT(13.4 52.5)')",
+    "public.box2d": "ST_MakeEnvelope(0, 0, 1, 1)::box2d",
+}
+
+
+def name(text):
+    return '"' + text.replace('"', '""') + '"'
+
+
+def literal(text):
+    return "'" + text.replace("'", "''") + "'"
+
+
+class Database:
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+        self.types = dict(TYPES)
+        self.tables = []
+        self.number = 0
+
+    def say(self, statement):
+        print(statement + ";")
+
+    def chance(self, of=0.5):
+        return self.random.random() < of
+
+    def fresh(self):
+        """A name that is new in every schema."""
+        self.number += 1
+        return name(f"{self.random.choice(NAMES)}{self.number}")
+
+    def print(self):
+        self.say("SET standard_conforming_strings = on")
+        self.extensions()
+        self.schemas = ["public"] + [self.fresh() for _ in range(self.random.randint(0, 3))]
+        for schema in self.schemas[1:]:
+            self.say(f"CREATE SCHEMA {schema}")
+        self.own_types()
+        for _ in range(self.random.randint(3, 8)):
+            self.table()
+        self.partitioned()
+        self.functions()
+        self.policies()
+        self.views()
+        for number in range(self.random.randint(0, 5)):
+            data = self.random.randbytes(self.random.choice([0, 1, 2048, 70_000])).hex()
+            self.say(f"SELECT lo_from_bytea({200_000 + number}, '\\x{data}')")
+            if self.chance():
+                self.say(f"COMMENT ON LARGE OBJECT {200_000 + number} IS {literal(self.random.choice(TEXTS))}")
+        self.settings()
+
+    def extensions(self):
+        chosen = self.random.sample(sorted(EXTENSIONS), self.random.randint(1, len(EXTENSIONS)))
+        for extension in chosen:
+            self.say(f"CREATE EXTENSION {name(extension)}")
+            kind, value = EXTENSIONS[extension]
+            self.types[kind] = value
+        if self.chance():
+            self.say(f"COMMENT ON EXTENSION {name(chosen[0])} IS 'ours'")
+
+    def own_types(self):
+        for make in ("AS ENUM ('ä', 'b', '')", "AS (a integer, b text)", "AS RANGE (subtype = float8)"):
+            kind = f"{self.random.choice(self.schemas)}.{self.fresh()}"
+            self.say(f"CREATE TYPE {kind} {make}")
+            self.types[kind] = {"AS E": "'ä'", "AS (": "ROW(1, 'x,\"y')", "AS R": "'[0.5,1)'"}[make[:4]]
+        domain = f"{self.random.choice(self.schemas)}.{self.fresh()}"
+        self.say(f"CREATE DOMAIN {domain} AS text CHECK (VALUE <> 'never')")
+        self.types[domain] = "'allowed'"
+
+    def table(self):
+        schema = self.random.choice(self.schemas)
+        table = f"{schema}.{self.fresh()}"
+        kinds = self.random.sample(sorted(self.types), self.random.randint(0, 9))
+        columns = [(self.fresh(), kind) for kind in kinds]
+        identity = self.random.choice(
+            ["serial", "integer GENERATED ALWAYS AS IDENTITY", "bigint GENERATED BY DEFAULT AS IDENTITY"]
+        )
+        said = [f"id {identity} PRIMARY KEY", "label text DEFAULT 'x''y' CHECK (label <> 'never')"]
+        said += [f"{column} {kind}" for column, kind in columns]
+        said.append("twice integer GENERATED ALWAYS AS (length(label) * 2) STORED")
+        if self.tables and self.chance():
+            said.append(f"parent integer REFERENCES {self.random.choice(self.tables)} ON DELETE CASCADE")
+        unlogged = "UNLOGGED " if not self.tables and self.chance(0.2) else ""
+        self.say(f"CREATE {unlogged}TABLE {table} ({', '.join(said)})")
+        if not unlogged:
+            self.tables.append(table)
+        if self.chance(0.8):
+            self.rows(table, columns)
+        if self.chance():
+            self.say(f"CREATE INDEX {self.fresh()} ON {table} (lower(label) DESC NULLS LAST) WHERE id > 1")
+        if self.chance():
+            self.say(f"CREATE STATISTICS {schema}.{self.fresh()} ON id, label FROM {table}")
+        if self.chance():
+            self.say(f"COMMENT ON TABLE {table} IS {literal(self.random.choice(TEXTS) or 'none')}")
+
+    def rows(self, table, columns):
+        names = ["label", *(column for column, _ in columns)]
+        for _ in range(self.random.randint(1, 4)):
+            values = [literal(self.random.choice(TEXTS))]
+            values += ["NULL" if self.chance(0.2) else f"({self.types[kind]})::{kind}" for _, kind in columns]
+            repeated = self.random.choice([1, 1, 100])
+            self.say(
+                f"INSERT INTO {table} ({', '.join(names)}) SELECT {', '.join(values)} FROM generate_series(1, {repeated})"
+            )
+
+    def partitioned(self):
+        table = f"public.{self.fresh()}"
+        self.say(f"CREATE TABLE {table} (at date NOT NULL, what text) PARTITION BY RANGE (at)")
+        for year in range(2020, 2020 + self.random.randint(1, 3)):
+            self.say(
+                f"CREATE TABLE public.{self.fresh()} PARTITION OF {table} FOR VALUES FROM ('{year}-01-01') TO ('{year + 1}-01-01')"
+            )
+        self.say(f"CREATE TABLE public.{self.fresh()} PARTITION OF {table} DEFAULT")
+        self.say(f"INSERT INTO {table} SELECT date '2019-06-01' + 100 * n, n FROM generate_series(1, 20) n")
+        self.say(f"CREATE INDEX ON {table} (at)")
+        child = f"public.{self.fresh()}"
+        self.say(f"CREATE TABLE {child} (more integer) INHERITS ({self.random.choice(self.tables)})")
+        self.say(f"CREATE TABLE public.{self.fresh()} ()")
+
+    def functions(self):
+        table = self.random.choice(self.tables)
+        function = f"{self.random.choice(self.schemas)}.{self.fresh()}"
+        body = "BEGIN\n  NEW.label := NEW.label || '!';\n  RETURN NEW;\nEND"
+        self.say(f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS $body${body}$body$")
+        self.say(f"CREATE TRIGGER {self.fresh()} BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION {function}()")
+        pure = f"{self.random.choice(self.schemas)}.{self.fresh()}"
+        self.say(f"CREATE FUNCTION {pure}(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT upper($1)'")
+        self.say(f"CREATE INDEX {self.fresh()} ON {table} ({pure}(label))")
+        self.say(f"CREATE AGGREGATE public.{self.fresh()} (integer) (sfunc = int4larger, stype = integer)")
+        if self.chance():
+            self.say(f"CREATE RULE {self.fresh()} AS ON DELETE TO {table} WHERE OLD.id = 1 DO INSTEAD NOTHING")
+        if self.chance():
+            self.say(f"CREATE PUBLICATION {self.fresh()} FOR TABLE {table}")
+
+    def policies(self):
+        table = self.random.choice(self.tables)
+        self.say(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+        self.say(f"CREATE POLICY {self.fresh()} ON {table} USING (id % 2 = 0) WITH CHECK (true)")
+        if self.chance(0.7):
+            self.say(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
+
+    def views(self):
+        view = f"{self.random.choice(self.schemas)}.{self.fresh()}"
+        self.say(f"CREATE VIEW {view} AS SELECT id, label FROM {self.random.choice(self.tables)} WHERE label <> ''")
+        self.say(f"CREATE VIEW {self.random.choice(self.schemas)}.{self.fresh()} AS SELECT count(*) FROM {view}")
+        self.say(
+            f"CREATE MATERIALIZED VIEW public.{self.fresh()} AS SELECT 1 AS one WITH {self.random.choice(['', 'NO '])}DATA"
+        )
+        sequence = f"{self.random.choice(self.schemas)}.{self.fresh()}"
+        self.say(f"CREATE SEQUENCE {sequence} INCREMENT -7 MINVALUE -1000 START -3 CACHE 5 CYCLE")
+        if self.chance():
+            self.say(f"SELECT nextval({literal(sequence)})")
+
+    def settings(self):
+        for setting, value in (
+            ("TimeZone", "Pacific/Auckland"),
+            ("application_name", "it's\n\\x;"),
+            ("work_mem", "5MB"),
+        ):
+            if self.chance():
+                text = (
+                    f"format('ALTER DATABASE %I SET %I = %L', current_database(), {literal(setting)}, {literal(value)})"
+                )
+                print(f"SELECT {text} \\gexec")
+
+
+Database(int(sys.argv[1])).print()
