@@ -9,6 +9,7 @@ mod http;
 mod probe;
 mod routing;
 mod secrets;
+mod service_scripts;
 mod straight;
 mod whole;
 mod world;
@@ -30,6 +31,7 @@ mod new_nodes;
 mod node_program;
 mod python_apps;
 mod reboot;
+mod redis;
 mod services;
 
 use std::process::ExitCode;
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
         ("data", data::TESTS),
         ("data_kills", data_kills::TESTS),
         ("couchdb", couchdb::TESTS),
+        ("redis", redis::TESTS),
         ("new_nodes", new_nodes::TESTS),
         ("kills", kills::TESTS),
         ("reboot", reboot::TESTS),
