@@ -5,6 +5,7 @@ Only requests that CouchDB 3.x documents are made: https://docs.couchdb.org/en/s
 """
 
 import base64
+import contextlib
 import http.client
 import json
 import os
@@ -40,28 +41,51 @@ class Server:
         name = f"[{self.hostname}]" if ":" in self.hostname else self.hostname
         return f"{name}:{self.port}"
 
-    def request(self, method, path, body=None, auth=None):
-        """One request; answers (status, the JSON that came back)."""
-        headers = {"Accept": "application/json"}
-        if auth:
-            headers["Authorization"] = "Basic " + base64.b64encode(":".join(auth).encode()).decode()
+    def connect(self):
+        kind = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}[self.scheme]
+        return kind(self.hostname, self.port, timeout=60)
+
+    def unreachable(self, problem):
+        return Unreachable(f"CouchDB at {self.scheme}://{self.host} does not answer: {problem}")
+
+    def request(self, method, path, body=None, auth=None, length=None):
+        """One request; answers (status, the JSON that came back). `body` is something to be sent as JSON or, with its
+        `length`, an iterable of pieces of it."""
+        headers = {"Accept": "application/json", **login(auth)}
         if body is not None:
             headers["Content-Type"] = "application/json"
-            body = json.dumps(body)
+        if length is None:
+            body = json.dumps(body) if body is not None else None
+        else:
+            headers["Content-Length"] = str(length)
         try:
             if self.connection is None:
-                kind = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}[self.scheme]
-                self.connection = kind(self.hostname, self.port, timeout=30)
+                self.connection = self.connect()
             self.connection.request(method, self.path + path, body, headers)
             answer = self.connection.getresponse()
             text = answer.read()
         except (OSError, http.client.HTTPException) as problem:
             self.connection = None
-            raise Unreachable(f"CouchDB at {self.scheme}://{self.host} does not answer: {problem}") from None
+            raise self.unreachable(problem) from None
         try:
             return answer.status, json.loads(text or b"null")
         except ValueError:
             return answer.status, {"reason": text[:200].decode("utf-8", "replace")}
+
+    @contextlib.contextmanager
+    def reading(self, path, auth):
+        """An answer that is read piece by piece, over a connection of its own."""
+        connection = self.connect()
+        try:
+            connection.request("GET", self.path + path, None, {"Accept": "application/json", **login(auth)})
+            answer = connection.getresponse()
+            if answer.status != 200:
+                fail(f"CouchDB answered {answer.status} to GET {path}")
+            yield answer
+        except (OSError, http.client.HTTPException) as problem:
+            raise self.unreachable(problem) from None
+        finally:
+            connection.close()
 
     def expect(self, wanted, method, path, body=None, auth=None):
         """A request as the administrator that must end with one of the statuses `wanted`."""
@@ -70,6 +94,11 @@ class Server:
             reason = answer.get("reason") if isinstance(answer, dict) else None
             fail(f"CouchDB answered {status} to {method} {path}: {reason or 'no reason given'}")
         return status, answer
+
+
+def login(auth):
+    """The header that says who asks."""
+    return {"Authorization": "Basic " + base64.b64encode(":".join(auth).encode()).decode()} if auth else {}
 
 
 class Unreachable(Exception):
@@ -94,26 +123,55 @@ def server(values):
 
 
 class Share:
-    """The app's part of the server."""
+    """The app's part of the server: a database for every share, and one user."""
 
-    def __init__(self, values):
+    def __init__(self, values, server):
         app = os.environ["CLOUDTOOL_APP"]
         secrets = pathlib.Path(os.environ["CLOUDTOOL_SERVICE_SECRETS"])
-        self.database = values.get("prefix", "") + app
+        prefix = values.get("prefix", "")
+        # CouchDB has no dots in names of databases, and apps no dollars.
+        self.database = prefix + os.environ["CLOUDTOOL_SHARE"].replace(".", "$")
         # `ct-`: a user of `_users` with the name of a server administrator could never log in.
-        self.user = "ct-" + self.database
+        self.user = f"ct-{prefix}{app}"
         self.password = (secrets / "password").read_text().strip()
-        self.marker = secrets / "database"
         self.auth = (self.user, self.password)
-        self.database_path = "/" + urllib.parse.quote(self.database, safe="")
+        self.database_path = path_of(self.database)
         self.user_path = "/_users/org.couchdb.user:" + urllib.parse.quote(self.user, safe="")
         only_the_app = {"names": [self.user], "roles": []}
         self.security = {"admins": only_the_app, "members": only_the_app}
+        self.marker = secrets / "database"
+        self.host = server.host
+
+    def made(self):
+        """The app's databases on this server, as far as this node made them."""
+        lines = self.marker.read_text().splitlines() if self.marker.exists() else []
+        return [line.partition("/")[2] for line in lines if line.partition("/")[0] == self.host]
+
+    def note(self, databases):
+        """Writes down which databases of this server are the app's."""
+        lines = self.marker.read_text().splitlines() if self.marker.exists() else []
+        lines = [line for line in lines if line.partition("/")[0] != self.host]
+        lines += [f"{self.host}/{database}" for database in databases]
+        new = self.marker.with_suffix(".new")
+        new.write_text("".join(f"{line}\n" for line in lines))
+        os.replace(new, self.marker)
 
     def works(self, couch):
-        """Does the app's user get into its database, and does nobody else?"""
+        """Does the app's user get into its database, and rule it? (A database without members would be everybody's.)"""
         status, security = couch.request("GET", self.database_path + "/_security", auth=self.auth)
-        return status == 200 and security == self.security
+        return status == 200 and all(
+            self.user in security.get(kind, {}).get("names", []) for kind in ("admins", "members")
+        )
+
+
+def version(server):
+    _, welcome = server.expect([200], "GET", "/")
+    name = "CouchDB" if "couchdb" in welcome else (welcome.get("vendor") or {}).get("name")
+    return f"{name} {welcome.get('version')}"
+
+
+def path_of(database):
+    return "/" + urllib.parse.quote(database, safe="")
 
 
 def _roles(server, auth=None):

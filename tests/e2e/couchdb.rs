@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::Test;
 use crate::http::{get, request};
+use crate::service_scripts::Share;
 use crate::world::{App, World, both};
 
 pub const TESTS: &[Test] = &[("notes_are_kept_in_couchdb", notes_are_kept_in_couchdb)];
@@ -69,6 +70,9 @@ fn notes_are_kept_in_couchdb(world: &World) {
     documents_are_stored(world);
     the_neighbour_sees_nothing(world);
 
+    a_dump_is_loaded_whole_or_refused(world);
+    a_backup_is_restored(world);
+
     let passwords = world.node_script("cat /var/lib/cloudtool/secrets/notes-couchdb/couchdb/password");
     notes.write("more.txt", b"another release\n");
     let output = world.cloudtool(["update", notes.path_str(), "--json"]);
@@ -80,8 +84,7 @@ fn notes_are_kept_in_couchdb(world: &World) {
 
     world.ok(["remove", "notes-couchdb", "-y", "--with-data"]);
     world.ok(["remove", "neighbour", "-y", "--with-data"]);
-    let (_, databases) = as_user(world, "admin", PASSWORD, "GET", "/_all_dbs", Value::Null);
-    assert_eq!(databases, json!(["_replicator", "_users"]), "remove --with-data");
+    assert_eq!(databases(world), ["_replicator", "_users"], "remove --with-data");
     world.node_script("systemctl stop pouchdb; rm /etc/systemd/system/pouchdb.service; rm -r /var/lib/pouchdb /opt/pouchdb; systemctl daemon-reload");
 }
 
@@ -161,6 +164,119 @@ fn the_neighbour_sees_nothing(world: &World) {
     assert!(status >= 400, "{users}");
     let (status, _) = as_user(world, "ct-notes-couchdb", password, "GET", "/notes-couchdb", Value::Null);
     assert_eq!(status, 401, "another user's name with one's own password");
+}
+
+/// Everything a database can hold: attachments, a design document that forbids what was there before it, a conflict, a deleted
+/// document, names that have to be quoted.
+fn fill(world: &World) {
+    let put = |path: &str, body: Value| {
+        let (status, answer) = as_user(world, "admin", PASSWORD, "PUT", path, body);
+        assert_eq!(status, 201, "{path}: {answer}");
+        answer["rev"].as_str().expect("a revision").to_owned()
+    };
+    put("/notes-couchdb/odd%2Fname%20%C3%BC%3F", json!({"text": "größer\n\u{1F600}"}));
+    // Larger than what is sent together (1 MB), as base64.
+    let large = "QUJD".repeat(500_000);
+    put(
+        "/notes-couchdb/attached",
+        json!({"_attachments": {"large.bin": {"content_type": "application/octet-stream", "data": large},
+                                "s.txt": {"content_type": "text/plain", "data": "aGVsbG8="}}}),
+    );
+    let rev = put("/notes-couchdb/deleted", json!({"forbidden": true}));
+    put("/notes-couchdb/deleted", json!({"_rev": rev, "_deleted": true}));
+    let leaf = |rev: &str, text: &str| json!({"_id": "torn", "_rev": format!("2-{rev}"), "text": text, "_revisions": {"start": 2, "ids": [rev, "0".repeat(32)]}});
+    let leaves = json!({"new_edits": false, "docs": [leaf(&"a".repeat(32), "one"), leaf(&"b".repeat(32), "two")]});
+    assert_eq!(as_user(world, "admin", PASSWORD, "POST", "/notes-couchdb/_bulk_docs", leaves).0, 201);
+    put("/notes-couchdb/forbidden", json!({"forbidden": true}));
+    let forbids = "function (doc) { if (doc.forbidden) { throw {forbidden: 'not any more'}; } }";
+    put("/notes-couchdb/_design/rules", json!({"validate_doc_update": forbids}));
+}
+
+/// All leaves of all documents, with their histories and attachments, in an order that does not depend on when they came.
+fn content(world: &World, database: &str) -> Vec<Value> {
+    let path = format!("/{}/", database.replace('$', "%24"));
+    let (_, changes) = as_user(world, "admin", PASSWORD, "GET", &format!("{path}_changes?style=all_docs"), Value::Null);
+    let ids = changes["results"].as_array().expect("rows").iter().map(|row| row["id"].as_str().expect("an id"));
+    let mut leaves: Vec<Value> = ids
+        .flat_map(|id| {
+            let id = id.replace('/', "%2F").replace(' ', "%20").replace('ü', "%C3%BC").replace('?', "%3F");
+            let id = id.replace("_design%2F", "_design/");
+            let path = format!("{path}{id}?open_revs=all&revs=true&attachments=true");
+            let (status, leaves) = as_user(world, "admin", PASSWORD, "GET", &path, Value::Null);
+            assert_eq!(status, 200, "{path}: {leaves}");
+            leaves.as_array().expect("leaves").clone()
+        })
+        .collect();
+    leaves.sort_by_key(|leaf| (leaf["ok"]["_id"].to_string(), leaf["ok"]["_rev"].to_string()));
+    leaves
+}
+
+fn a_dump_is_loaded_whole_or_refused(world: &World) {
+    fill(world);
+    let first = Share { world, service: "couchdb", app: "notes-couchdb", share: "notes-couchdb" };
+    let second = Share { share: "notes-couchdb.2", ..first };
+    let other = Share { app: "neighbour", share: "neighbour.2", ..first };
+    let (dump, facts) = first.dump();
+    assert_eq!(facts["counts"], json!({"documents": 6, "deleted": 1, "leaves": 8}), "{facts}");
+    assert_eq!(first.count(), facts);
+    let before = content(world, "notes-couchdb");
+    let size: usize = before.iter().map(|leaf| leaf.to_string().len()).sum();
+    assert!(before.len() == 8 && size > 2_000_000, "{} leaves of {size} bytes", before.len());
+    for (share, database) in [(&second, "notes-couchdb$2"), (&other, "neighbour$2")] {
+        let told = String::from_utf8(share.ok("provision", b"")).expect("UTF-8");
+        assert!(told.contains(&format!("CONFIG_COUCHDB_DB={database}\n")), "{}", share.share);
+        share.ok("load", &dump);
+        share.ok("check", b"");
+        assert_eq!(share.count(), facts, "{database}");
+        assert_eq!(content(world, database), before, "{database}");
+        let (_, security) = as_user(
+            world,
+            "admin",
+            PASSWORD,
+            "GET",
+            &format!("/{}/_security", database.replace('$', "%24")),
+            Value::Null,
+        );
+        let user = format!("ct-{}", share.app);
+        assert_eq!(security["members"]["names"], json!([user]), "{security}");
+        share.ok("drop", b"");
+        share.ok("drop", b"");
+    }
+    second.ok("provision", b"");
+    for (what, bad, reason) in [
+        ("nothing", Vec::new(), "not a dump"),
+        ("another service's", b"{\"format\":\"cloudtool redis 1\"}\n".to_vec(), "not a dump"),
+        ("without its last byte", dump[..dump.len() - 1].to_vec(), "truncated"),
+        ("half of it", dump[..dump.len() / 2].to_vec(), "truncated"),
+        ("more than it", [&dump[..], b"x"].concat(), "damaged"),
+    ] {
+        let said = second.fails("load", &bad);
+        assert!(said.contains(reason), "{what}: {said}");
+    }
+    second.ok("drop", b"");
+    assert_eq!(content(world, "notes-couchdb"), before, "the share in use is left alone");
+    assert_eq!(databases(world), ["_replicator", "_users", "neighbour", "notes-couchdb"], "drop");
+}
+
+fn databases(world: &World) -> Vec<String> {
+    let (_, all) = as_user(world, "admin", PASSWORD, "GET", "/_all_dbs", Value::Null);
+    let mut all: Vec<String> = serde_json::from_value(all).expect("names");
+    all.sort();
+    all
+}
+
+/// The whole way: what was written after the backup is gone, and the app works in another database.
+fn a_backup_is_restored(world: &World) {
+    let list = || get(&world.address, "notes.localhost", "/").body;
+    let place = world.home.path().join("backups");
+    let place = place.to_str().expect("UTF-8");
+    world.ok(["backup", "notes-couchdb", place]);
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    request(&world.address, "POST", "notes.localhost", "/", form, b"title=Too+late&text=x");
+    assert!(list().contains("Too late"));
+    world.ok(["restore", &format!("{place}/notes-couchdb"), "notes-couchdb", "-y"]);
+    assert!(list().contains("Buy bread") && !list().contains("Too late"), "{}", list());
+    assert_eq!(databases(world), ["_replicator", "_users", "neighbour", "notes-couchdb$2"]);
 }
 
 /// A request to the server from the node, as a user or, with an empty name, as nobody.
