@@ -13,7 +13,7 @@ use crate::deploy::{Installed, Probe, Remote};
 use crate::error::{Failure, Kind};
 use crate::inventory::{Inventory, KnownHosts, NewEvent, NodeRecord};
 use crate::names::{AppName, Location};
-use crate::node::{Destination, Event, HostKeys, Session, UnknownKey};
+use crate::node::{Destination, Event, HostKeys, Services, Session, UnknownKey};
 use crate::providers::http::{Manners, Tokens, Trace};
 use crate::providers::{self, Opening, Provider, Settings, hosts, local};
 use crate::ui::{Steps, Ui};
@@ -63,6 +63,14 @@ impl Context {
             Failure::new(Kind::Usage, "there is no home directory to keep a configuration in")
                 .hint("name a file with --config")
         })
+    }
+
+    /// The services apps can ask for; the user's own are in `services`, beside the configuration.
+    pub(super) fn services(&self) -> Result<Services, Failure> {
+        match self.config_file()?.parent() {
+            Some(parent) => Services::load(&parent.join("services")),
+            None => Ok(Services::default()),
+        }
     }
 
     pub(super) fn inventory(&self) -> Result<Inventory, Failure> {

@@ -12,7 +12,7 @@ use crate::deploy::{Action, Plan, Probe, Remote, Source};
 use crate::error::{Failure, Kind};
 use crate::inventory::NodeRecord;
 use crate::names::{AppName, Location};
-use crate::node::{Error, Payload, Program};
+use crate::node::{Error, Payload, Program, Services};
 use crate::ui::{Steps, Ui};
 
 /// How many releases stay on the node when the configuration says nothing.
@@ -56,14 +56,15 @@ pub(super) struct Update {
 
 pub(super) fn run(context: &Context, args: Update) -> Result<(), Failure> {
     let start = Instant::now();
-    let config = Source::config(&args.dir, args.name.as_ref())?;
+    let services = context.services()?;
+    let config = Source::config(&args.dir, args.name.as_ref(), &services)?;
     for warning in &config.warnings {
         context.ui.warn(&warning.to_string());
     }
     let locations = if args.hosts.is_empty() { config.locations.clone() } else { args.hosts.clone() };
     let node = context.node(&args.node, Some(&config.name), &locations)?;
     let mut steps = context.ui.steps();
-    let (source, mut remote) = prepare(context, &args.dir, config, &node, &mut steps)?;
+    let (source, mut remote) = prepare(context, &args.dir, config, &services, &node, &mut steps)?;
     let (plan, answer) = loop {
         let probe = look(context, &mut remote, &source, &locations, args.plan, &mut steps)?;
         let locations = or_default(locations.clone(), &probe, &node, &source.config.name)?;
@@ -100,12 +101,13 @@ fn prepare(
     context: &Context,
     dir: &Path,
     config: AppConfig,
+    services: &Services,
     node: &NodeRecord,
     steps: &mut Steps,
 ) -> Result<(Source, Remote), Failure> {
     steps.start("connect");
     let (source, remote) = std::thread::scope(|scope| {
-        let scan = scope.spawn(|| Source::scan(dir, config));
+        let scan = scope.spawn(|| Source::scan(dir, config, services));
         let remote = context.connect(node);
         let source = scan.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         (source, remote)

@@ -16,11 +16,12 @@ pub(super) struct Validate {
 }
 
 pub(super) fn run(context: &Context, args: Validate) -> Result<(), Failure> {
-    let config = Source::config(&args.dir, None)?;
+    let services = context.services()?;
+    let config = Source::config(&args.dir, None, &services)?;
     for warning in &config.warnings {
         context.ui.warn(&warning.to_string());
     }
-    let source = Source::scan(&args.dir, config)?;
+    let source = Source::scan(&args.dir, config, &services)?;
     let (files, bytes) = (source.manifest.files.len(), source.manifest.bytes());
     let warnings: Vec<String> = source.config.warnings.iter().map(ToString::to_string).collect();
     let answer = json!({"app": source.config.name, "files": files, "bytes": bytes, "settings": source.config.settings, "warnings": warnings});

@@ -122,6 +122,7 @@ impl Plan {
             "slot_conf": source.slot_conf,
             "manifest": source.manifest,
             "service_settings": service_settings,
+            "own_services": source.own_services,
             "keep": keep,
         })
     }

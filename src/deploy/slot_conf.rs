@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::Error;
 use crate::config::{AppConfig, Platform, Settings};
-use crate::node::Program;
+use crate::node::{Program, Services};
 
 const TEMPLATE: &str = "apache/slot.conf.hbs";
 
@@ -33,7 +33,7 @@ const ALWAYS: [&str; 16] = [
 ];
 
 /// The text of the configuration.
-pub fn render(config: &AppConfig) -> Result<String, Error> {
+pub fn render(config: &AppConfig, services: &Services) -> Result<String, Error> {
     let text = Program::template(TEMPLATE).ok_or_else(|| Error::Template(format!("{TEMPLATE} is missing")))?;
     let mut handlebars = Handlebars::new();
     handlebars.set_strict_mode(false);
@@ -52,34 +52,17 @@ pub fn render(config: &AppConfig) -> Result<String, Error> {
         "threads": settings.threads,
         "request_timeout": settings.request_timeout,
         "drain_timeout": settings.drain_timeout,
-        "env_names": variables(settings),
+        "env_names": variables(settings, services),
     });
     handlebars.render_template(text, &data).map_err(|error| Error::Template(error.to_string()))
 }
 
 /// The names of all variables an app with these settings sees, sorted.
-pub fn variables(settings: &Settings) -> Vec<String> {
+pub fn variables(settings: &Settings, services: &Services) -> Vec<String> {
     let mut names: Vec<String> = ALWAYS.iter().map(|name| (*name).to_owned()).collect();
     names.extend(settings.env.keys().cloned());
-    let mut services: Vec<String> = settings.services.iter().map(|service| service.name.clone()).collect();
-    let mut seen = 0;
-    while let Some(service) = services.get(seen).cloned() {
-        seen += 1;
-        let Some(description) =
-            Program::service_description(&service).and_then(|text| ini::Ini::load_from_str(text).ok())
-        else {
-            continue;
-        };
-        if let Some(variables) = description.section(Some("variables")) {
-            names.extend(variables.iter().map(|(name, _)| name.to_owned()));
-        }
-        let required = description.get_from(Some("service"), "requires").unwrap_or_default();
-        for required in required.split([',', ' ']).map(|name| name.split(';').next().unwrap_or_default().trim()) {
-            if !required.is_empty() && !services.iter().any(|known| known == required) {
-                services.push(required.to_owned());
-            }
-        }
-    }
+    let asked: Vec<String> = settings.services.iter().map(|service| service.name.clone()).collect();
+    names.extend(services.with_required(&asked).iter().flat_map(|service| services.variables(service)));
     names.sort();
     names.dedup();
     names

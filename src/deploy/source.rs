@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::slot_conf;
 use crate::app::{self, Manifest};
 use crate::config::{AppConfig, app_ini};
 use crate::error::Failure;
 use crate::names::AppName;
-use crate::node::Program;
+use crate::node::Services;
 
 /// A directory as it is now: its settings and its files with their hashes.
 #[derive(Debug)]
@@ -18,16 +18,18 @@ pub struct Source {
     pub config: AppConfig,
     pub manifest: Manifest,
     pub slot_conf: String,
+    /// The folders of services that are the user's own, see [`Services::own_folders`].
+    pub own_services: Map<String, Value>,
     /// The identity of a release made of this: files, settings, configuration of the slot.
     pub digest: String,
 }
 
 impl Source {
     /// Reads and validates `app.ini`; `name` replaces its `app_name`.
-    pub fn config(dir: &Path, name: Option<&AppName>) -> Result<AppConfig, Failure> {
-        let services = Program::services();
-        let services: Vec<&str> = services.iter().map(String::as_str).collect();
-        let mut config = app_ini::load(dir, &services)?;
+    pub fn config(dir: &Path, name: Option<&AppName>, services: &Services) -> Result<AppConfig, Failure> {
+        let names = services.names();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut config = app_ini::load(dir, &names)?;
         if let Some(name) = name {
             config.name = name.clone();
         }
@@ -35,13 +37,17 @@ impl Source {
     }
 
     /// Walks and hashes the directory of a validated app.
-    pub fn scan(dir: &Path, config: AppConfig) -> Result<Self, Failure> {
+    pub fn scan(dir: &Path, config: AppConfig, services: &Services) -> Result<Self, Failure> {
         let manifest = app::scan(dir)?;
         config.check_travels(|path| manifest.has(path))?;
-        let slot_conf = slot_conf::render(&config)?;
-        let digest = manifest.digest(&json!({
-            "app": config.name, "settings": config.settings, "slot_conf": slot_conf,
-        }));
-        Ok(Source { dir: dir.to_owned(), config, manifest, slot_conf, digest })
+        let slot_conf = slot_conf::render(&config, services)?;
+        let asked: Vec<String> = config.settings.services.iter().map(|service| service.name.clone()).collect();
+        let own_services = services.own_folders(&services.with_required(&asked));
+        let mut more = json!({"app": config.name, "settings": config.settings, "slot_conf": slot_conf});
+        if !own_services.is_empty() {
+            more["own_services"] = json!(own_services);
+        }
+        let digest = manifest.digest(&more);
+        Ok(Source { dir: dir.to_owned(), config, manifest, slot_conf, own_services, digest })
     }
 }

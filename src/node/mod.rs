@@ -9,6 +9,7 @@ mod host_keys;
 mod login;
 mod program;
 mod protocol;
+mod services;
 mod session;
 mod store;
 
@@ -19,5 +20,6 @@ pub use host_keys::{HostKeys, UnknownKey};
 pub use login::log_in;
 pub use program::Program;
 pub use protocol::{Conversation, Event, Payload, PayloadWriter};
+pub use services::Services;
 pub use session::Session;
 pub use store::Store;

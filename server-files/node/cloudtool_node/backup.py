@@ -70,7 +70,7 @@ def checked(manifest: dict, backup_id: str) -> None:
         if not OBJECT.fullmatch(name) or not checks.SHA256.fullmatch(about["sha256"]) or not about["bytes"] >= 0:
             raise ValueError
     for name, about in manifest["services"].items():
-        if not services.NAME.fullmatch(name) or not set(about["objects"]) <= manifest["objects"].keys():
+        if not checks.SERVICE.fullmatch(name) or not set(about["objects"]) <= manifest["objects"].keys():
             raise ValueError
 
 

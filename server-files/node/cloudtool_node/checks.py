@@ -1,5 +1,6 @@
 """What comes from outside is checked here again, whatever the client has checked before."""
 
+import base64
 import re
 
 from .context import Failure
@@ -8,6 +9,8 @@ APP = re.compile(r"[a-z][a-z0-9_-]{0,27}")
 RELEASE = re.compile(r"v[1-9][0-9]{0,8}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 AGE = re.compile(r"age1[02-9ac-hj-np-z]{58}")
+SERVICE = re.compile(r"[a-z][a-z0-9_-]*")
+SERVICE_FILE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -132,6 +135,21 @@ def service_settings(value) -> dict[str, dict]:
     groups = found.values() if isinstance(found, dict) else [None]
     if not all(isinstance(group, dict) and all(isinstance(item, str) for item in group.values()) for group in groups):
         raise bad("service_settings is not an object of objects of texts.")
+    return found
+
+
+def own_services(value) -> dict[str, dict[str, bytes]]:
+    """Folders of services that came with an app: the files of each by name, in base64."""
+    try:
+        found = {
+            service: {name: base64.b64decode(content, validate=True) for name, content in folder.items()}
+            for service, folder in ({} if value is None else value).items()
+        }
+    except (AttributeError, TypeError, ValueError):
+        raise bad("own_services is not an object of objects of texts in base64.") from None
+    for service, folder in found.items():
+        if not SERVICE.fullmatch(service) or not all(SERVICE_FILE.fullmatch(name) for name in folder):
+            raise bad(f"{service!r} is not the name of a service, or a file in it has a name that is not allowed.")
     return found
 
 

@@ -33,6 +33,7 @@ class Order:
         self.settings = checks.settings(request.get("settings"))
         self.manifest = Manifest(request.get("manifest"))
         self.service_settings = checks.service_settings(request.get("service_settings"))
+        self.own_services = checks.own_services(request.get("own_services"))
         self.keep = checks.whole_number(request.get("keep", 5), "keep", 2, 1000)
         self.slot_conf = request.get("slot_conf")
         if not isinstance(self.slot_conf, str) or "\0" in self.slot_conf or not checks.is_utf8(self.slot_conf):
@@ -117,6 +118,7 @@ class Deployment:
             from . import services
 
             with ctx.step("services"):
+                services.take_over(ctx, order.own_services)
                 asked = services.Asked.by(order.app, settings, self.state.fields["shares"])
                 given = services.provision_all(ctx, asked, order.service_settings)
                 variables, secret_names = given.variables, given.secret_names

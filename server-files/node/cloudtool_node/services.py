@@ -11,10 +11,9 @@ import pwd
 import re
 import secrets as random
 
-from . import files, lock, packages, paths, users
+from . import checks, files, lock, packages, paths, users
 from .context import Failure
 
-NAME = re.compile(r"[a-z][a-z0-9_-]*")
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 INSTALLED = paths.INSTALLED_SERVICES
 # What the scripts read: the defaults of service.ini and, over them, what the admin has set.
@@ -106,7 +105,7 @@ def drop(ctx, asked: Asked, name: str) -> None:
 
 def remove(ctx, app: str, names: list[str], platform: str) -> list[str]:
     """Destroys what the services keep for the app; gives back which those were."""
-    known = [name for name in names if os.path.exists(f"{paths.SERVICES}/{name}/service.ini")]
+    known = [name for name in names if folder_of(name)]
     for name in sorted(set(names) - set(known)):
         ctx.warning(f"This node has no service {name} any more; what it kept for {app} stays.")
     removed = []
@@ -132,7 +131,29 @@ def installed() -> list[str]:
 
 
 def available() -> list[str]:
-    return sorted(name for name in os.listdir(paths.SERVICES) if os.path.exists(f"{paths.SERVICES}/{name}/service.ini"))
+    """All that an app of this node could ask for."""
+    return sorted(name for name in files.names(paths.SERVICES) + files.names(paths.OWN_SERVICES) if folder_of(name))
+
+
+def folder_of(name: str) -> str | None:
+    """Where the service is: with the node program, or among those that came with an app. The former cannot be replaced."""
+    folders = [f"{root}/{name}" for root in (paths.SERVICES, paths.OWN_SERVICES)]
+    return next((folder for folder in folders if os.path.exists(f"{folder}/service.ini")), None)
+
+
+def take_over(ctx, folders: dict[str, dict[str, bytes]]) -> None:
+    """Folders that come with an app. File by file, so that a kill leaves a service that can still be asked to remove its data."""
+    for name, contents in folders.items():
+        if folder_of(name) == f"{paths.SERVICES}/{name}":
+            raise Failure("service", f"The node has a service {name} of its own.", "Give yours another name.")
+        folder = f"{paths.OWN_SERVICES}/{name}"
+        with lock.service(ctx, name):
+            for directory in (paths.OWN_SERVICES, folder):
+                files.make_directory(directory, mode=0o700)
+            for file, content in contents.items():
+                files.write(f"{folder}/{file}", content, mode=0o700 if content.startswith(b"#!") else 0o600)
+            for file in set(files.names(folder)) - set(contents):
+                files.remove_tree(f"{folder}/{file}")
 
 
 def with_data(asked: Asked) -> list[Service]:
@@ -170,11 +191,11 @@ def in_order(names: list[str]) -> list[Service]:
 def load(name: str) -> Service:
     import configparser
 
-    folder = f"{paths.SERVICES}/{name}"
+    folder = checks.SERVICE.fullmatch(name) and folder_of(name)
     parser = configparser.ConfigParser(interpolation=None, inline_comment_prefixes=(";",))
     parser.optionxform = str
     try:
-        if not NAME.fullmatch(name):
+        if not folder:
             raise FileNotFoundError
         with open(f"{folder}/service.ini", encoding="utf-8") as file:
             parser.read_file(file)
@@ -187,7 +208,7 @@ def load(name: str) -> Service:
         key.partition(".")[2]: value.split() for key, value in about.items() if key.partition(".")[0] == "packages"
     }
     data = about.get("data") or None
-    if data and not NAME.fullmatch(data):
+    if data and not checks.SERVICE.fullmatch(data):
         raise Failure("service", f"{folder}/service.ini: data = {data!r} is not the name of a directory.")
     hidden = parser.get("secrets", "names", fallback="")
     return Service(

@@ -38,6 +38,7 @@ ORDER = {
         "dirs": ["d"],
     },
     "service_settings": {"couchdb": {"url": "http://x"}},
+    "own_services": {"queue": {"provision": "IyEvYmluL3NoCg=="}},
     "keep": 5,
 }
 ODD = [
