@@ -29,6 +29,7 @@ mod kills;
 mod lock;
 mod new_nodes;
 mod node_program;
+mod other_services;
 mod own_service;
 mod python_apps;
 mod reboot;
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
         ("data_kills", data_kills::TESTS),
         ("couchdb", couchdb::TESTS),
         ("redis", redis::TESTS),
+        ("other_services", other_services::TESTS),
         ("own_service", own_service::TESTS),
         ("new_nodes", new_nodes::TESTS),
         ("kills", kills::TESTS),
