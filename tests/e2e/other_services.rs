@@ -1,4 +1,4 @@
-//! The services that hold nothing of their own on the node, or nothing that lasts: memcached.
+//! The services that hold nothing of their own on the node, or nothing that lasts: memcached, mail.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -6,7 +6,10 @@ use std::os::unix::fs::PermissionsExt;
 use crate::Test;
 use crate::world::{App, World};
 
-pub const TESTS: &[Test] = &[("each_app_has_a_memcached_of_its_own", each_app_has_a_memcached_of_its_own)];
+pub const TESTS: &[Test] = &[
+    ("each_app_has_a_memcached_of_its_own", each_app_has_a_memcached_of_its_own),
+    ("mail_goes_out_by_the_relay", mail_goes_out_by_the_relay),
+];
 
 /// Replaces the sections of services in the user's configuration.
 fn configure(world: &World, section: &str) {
@@ -71,4 +74,96 @@ for address in ['/run/cloudtool-memcached-cached-php/socket', ('127.0.0.1', 1121
     configure(world, "");
     let left = "systemctl list-units --plain --no-legend 'cloudtool-memcached@*'; ls -d /run/cloudtool-memcached* /etc/systemd/system/multi-user.target.wants/*memcached* 2>/dev/null || true";
     assert_eq!(world.node_script(left), "", "remove --with-data");
+}
+
+/// A real SMTP server with TLS and a login, on the node.
+const RELAY: &str = r#"
+mkdir -p /opt/relay
+cd /opt/relay
+python3 -m venv venv
+venv/bin/pip install -q --no-cache-dir 'aiosmtpd==1.4.*'
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=localhost -addext 'subjectAltName=DNS:localhost' 2>/dev/null
+cat >relay.py <<'PYTHON'
+import asyncio, ssl
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
+
+class Handler:
+    async def handle_MAIL(self, server, session, envelope, address, options):
+        if not address.endswith("@example.com"):
+            return "550 not from here"
+        envelope.mail_from = address
+        return "250 OK"
+
+    async def handle_DATA(self, server, session, envelope):
+        with open("/opt/relay/mails", "ab") as file:
+            file.write(f"{session.auth_data.login.decode()}|{envelope.mail_from}|{envelope.rcpt_tos}\n".encode() + envelope.content)
+        return "250 OK"
+
+def login(server, session, envelope, mechanism, data):
+    return AuthResult(handled=False, success=data.login == b"relay" and data.password == b"sesame-of-the-relay", auth_data=data)
+
+context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+context.load_cert_chain("cert.pem", "key.pem")
+Controller(Handler(), "127.0.0.1", 2587, tls_context=context, require_starttls=True, auth_required=True, authenticator=login).start()
+asyncio.new_event_loop().run_forever()
+PYTHON
+systemd-run --quiet --unit=test-relay --working-directory=/opt/relay venv/bin/python relay.py
+python3 -I -S /usr/local/lib/cloudtool/runtime/await_port.py 2587
+"#;
+const PASSWORD: &str = "sesame-of-the-relay";
+
+fn mail_goes_out_by_the_relay(world: &World) {
+    world.node_script(RELAY);
+    let app = App::obeying("mailer", "service.mail =\n");
+    let update = |code: i32, settings: &str| {
+        configure(world, &format!("[service:mail]\n{settings}"));
+        world.fails(code, ["update", app.path_str(), "--host", "mailer.test", "--force"])
+    };
+    let good = "host = localhost\nport = 2587\ntls = starttls\nusername = relay\npassword = sesame-of-the-relay\nfrom = app@example.com\n";
+    for (settings, reason) in [
+        (String::new(), "no relay is set"),
+        (good.to_owned(), "no certificate that this node trusts"),
+        (good.replace("localhost", "-oProxyCommand=x y"), "is not the name or address of a relay"),
+        (good.replace("2587", "2588"), "cannot be used"),
+        (good.replace("2587", "smtp"), "is not a port"),
+        (good.replace("app@example.com", ""), "is not an address to send from"),
+        (
+            good.replace("localhost", "relay.example.com").replace("starttls", "none"),
+            "would cross the network as it is",
+        ),
+        (good.replace(PASSWORD, ""), "given together or not at all"),
+    ] {
+        let said = update(1, &settings);
+        assert!(said.contains(reason) && !said.contains(PASSWORD), "{settings}: {said}");
+    }
+    world.node_script("cp /opt/relay/cert.pem /usr/local/share/ca-certificates/test-relay.crt; update-ca-certificates >/dev/null 2>&1");
+    for (settings, reason) in [
+        (good.replace(PASSWORD, "wrong"), "does not accept the login relay"),
+        (good.replace("example.com", "example.org"), "does not take mail from app@example.org"),
+    ] {
+        let said = update(1, &settings);
+        assert!(said.contains(reason), "{settings}: {said}");
+    }
+    let said = update(0, good);
+    assert!(!said.contains(PASSWORD), "{said}");
+    let send = r#"
+import os, smtplib, ssl
+e = {name: os.environ["CONFIG_SMTP_" + name] for name in ["HOST", "PORT", "TLS", "USERNAME", "PASSWORD", "FROM"]}
+assert e["TLS"] == "starttls", e["TLS"]
+with smtplib.SMTP(e["HOST"], int(e["PORT"])) as server:
+    server.starttls(context=ssl.create_default_context())
+    server.login(e["USERNAME"], e["PASSWORD"])
+    server.sendmail(e["FROM"], ["you@example.net"], "Subject: hello\r\n\r\nIt arrives.\r\n")
+print("sent")
+"#;
+    assert_eq!(world.inside("mailer.test", send), "sent");
+    let mails = world.node_script("cat /opt/relay/mails");
+    assert!(mails.starts_with("relay|app@example.com|['you@example.net']") && mails.contains("It arrives."), "{mails}");
+    let modes =
+        world.node_script("stat -c '%a %U' /etc/cloudtool/services/mail.json /run/cloudtool/services/mail.json");
+    assert_eq!(modes, "600 root\n600 root");
+    world.ok(["remove", "mailer", "-y", "--with-data"]);
+    configure(world, "");
+    world.node_script("systemctl stop test-relay; rm -r /opt/relay /usr/local/share/ca-certificates/test-relay.crt /etc/cloudtool/services/mail.json; update-ca-certificates --fresh >/dev/null 2>&1");
 }
