@@ -1,4 +1,4 @@
-//! The services that hold nothing of their own on the node, or nothing that lasts: memcached, mail.
+//! The services that hold nothing of their own on the node, or nothing that lasts: memcached, mail, nfs.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,6 +9,7 @@ use crate::world::{App, World};
 pub const TESTS: &[Test] = &[
     ("each_app_has_a_memcached_of_its_own", each_app_has_a_memcached_of_its_own),
     ("mail_goes_out_by_the_relay", mail_goes_out_by_the_relay),
+    ("a_directory_of_another_server_is_mounted", a_directory_of_another_server_is_mounted),
 ];
 
 /// Replaces the sections of services in the user's configuration.
@@ -166,4 +167,88 @@ print("sent")
     world.ok(["remove", "mailer", "-y", "--with-data"]);
     configure(world, "");
     world.node_script("systemctl stop test-relay; rm -r /opt/relay /usr/local/share/ca-certificates/test-relay.crt /etc/cloudtool/services/mail.json; update-ca-certificates --fresh >/dev/null 2>&1");
+}
+
+/// In the place of `mount.nfs`, for a kernel that knows no NFS: directories of the node are what the server `stand-in` exports.
+const STAND_IN: &str = r#"
+mkdir -p /srv/exports/one /srv/exports/two /srv/exports/three
+chmod 777 /srv/exports/*
+for name in one two three; do echo "of $name" >"/srv/exports/$name/file"; done
+mv /sbin/mount.nfs /sbin/mount.nfs.real
+cat >/sbin/mount.nfs <<'SH'
+#!/bin/sh
+case $1 in
+stand-in:*) exec mount --bind "/srv/exports${1#stand-in:}" "$2" ;;
+*) echo "mount.nfs: Connection refused for $1" >&2; exit 32 ;;
+esac
+SH
+chmod 755 /sbin/mount.nfs
+"#;
+const MOUNTS: &str = "cat /proc/mounts | grep -o '/srv/cloudtool/apps/mounted/data/nfs-[0-9a-f]*' | sort -u | wc -l; \
+    ls -d /etc/systemd/system/srv-cloudtool-apps-mounted-* 2>/dev/null | wc -l; \
+    ls -d /etc/systemd/system/remote-fs.target.wants/srv-cloudtool-apps-mounted-* 2>/dev/null | wc -l; \
+    ls -d /srv/cloudtool/apps/mounted/data/nfs-* 2>/dev/null | wc -l; grep -c srv/cloudtool /etc/fstab || true";
+
+fn a_directory_of_another_server_is_mounted(world: &World) {
+    let app = |value: &str| {
+        let app = App::obeying("mounted", &format!("service.nfs = {value}\n"));
+        (app.path_str().to_owned(), app)
+    };
+    for bad in ["", "stand-in:one", "stand-in:/a/../b", "a:/%i", "a:/x,exec"] {
+        let (path, _app) = app(bad);
+        let said = world.fails(1, ["update", &path, "--host", "mounted.test"]);
+        assert!(said.contains("in app.ini is not a directory of a server, HOST:/PATH"), "{bad:?}: {said}");
+    }
+    // The real one: nobody answers, or the kernel does not know how. Nothing is left of it.
+    let (path, _app) = app("127.0.0.1:/nowhere");
+    let said = world.fails(1, ["update", &path, "--host", "mounted.test"]);
+    assert!(said.contains("127.0.0.1:/nowhere cannot be mounted: mount"), "{said}");
+    assert_eq!(world.node_script(MOUNTS), "0\n0\n0\n0\n0");
+    assert_eq!(world.node_script("ss -Hltnu 'sport = 111'"), "", "no port mapper");
+    world.node_script(STAND_IN);
+
+    let update = |value: &str| {
+        let (path, _app) = app(value);
+        world.ok(["update", &path, "--host", "mounted.test"]);
+    };
+    let tell = "import os; d = os.environ['CONFIG_NFS_DIR']; print(open(d + '/file').read())";
+    update("stand-in:/one");
+    assert_eq!(world.inside("mounted.test", tell), "of one");
+    world.inside("mounted.test", "import os; open(os.environ['CONFIG_NFS_DIR'] + '/made', 'w').write('by the app')");
+    assert_eq!(world.node_script("cat /srv/exports/one/made"), "by the app");
+    let options = world.node_script("systemctl show -p Options --value \"$(systemd-escape -p --suffix=mount /srv/cloudtool/apps/mounted/data/nfs-*)\"; sed -n 's/^Options=//p' /etc/systemd/system/srv-cloudtool-apps-mounted-*");
+    assert!(options.ends_with("vers=4,nosuid,nodev,noexec,_netdev"), "{options}");
+    let neighbour = App::obeying("mounted-not", "");
+    world.ok(["update", neighbour.path_str(), "--host", "not.mounted.test"]);
+    let one = world.inside("mounted.test", "import os; print(os.environ['CONFIG_NFS_DIR'])");
+    let strange = format!(
+        "try:\n    print(open('{one}/file').read())\nexcept OSError as problem:\n    print(type(problem).__name__)"
+    );
+    assert_eq!(world.inside("not.mounted.test", &strange), "PermissionError");
+
+    // Another directory: the release before still has its own.
+    update("stand-in:/two");
+    assert_eq!(world.inside("mounted.test", tell), "of two");
+    assert_eq!(world.node_script(MOUNTS), "2\n2\n2\n2\n0");
+    world.ok(["rollback", "mounted"]);
+    assert_eq!(world.inside("mounted.test", tell), "of one");
+    update("stand-in:/two");
+    update("stand-in:/three");
+    assert_eq!(world.inside("mounted.test", tell), "of three");
+    assert_eq!(world.node_script(MOUNTS), "2\n2\n2\n2\n0", "the first is gone");
+    assert_eq!(world.node_script(&format!("test -e {one} && echo there || true")), "");
+    // Without its server: the app cannot take the empty directory for the share.
+    let closed = world.node_script(
+        "umount -l /srv/cloudtool/apps/mounted/data/nfs-*; stat -c %a:%U /srv/cloudtool/apps/mounted/data/nfs-* | uniq",
+    );
+    assert_eq!(closed, "755:root");
+    let (path, _app) = app("stand-in:/three");
+    world.ok(["update", &path, "--force"]);
+    assert_eq!(world.inside("mounted.test", tell), "of three", "mounted again");
+
+    world.ok(["remove", "mounted", "-y", "--with-data"]);
+    world.ok(["remove", "mounted-not", "-y", "--with-data"]);
+    assert_eq!(world.node_script(MOUNTS), "0\n0\n0\n0\n0");
+    assert_eq!(world.node_script("cat /srv/exports/*/file"), "of one\nof three\nof two", "what is on the server stays");
+    world.node_script("mv /sbin/mount.nfs.real /sbin/mount.nfs; rm -r /srv/exports");
 }
