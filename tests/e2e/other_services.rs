@@ -1,4 +1,4 @@
-//! The services that hold nothing of their own on the node, or nothing that lasts: memcached, mail, nfs.
+//! The services that hold nothing of their own on the node, or nothing that lasts: memcached, mail, nfs, mongodb.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,6 +10,7 @@ pub const TESTS: &[Test] = &[
     ("each_app_has_a_memcached_of_its_own", each_app_has_a_memcached_of_its_own),
     ("mail_goes_out_by_the_relay", mail_goes_out_by_the_relay),
     ("a_directory_of_another_server_is_mounted", a_directory_of_another_server_is_mounted),
+    ("an_app_is_led_to_its_database_of_mongodb", an_app_is_led_to_its_database_of_mongodb),
 ];
 
 /// Replaces the sections of services in the user's configuration.
@@ -251,4 +252,43 @@ fn a_directory_of_another_server_is_mounted(world: &World) {
     assert_eq!(world.node_script(MOUNTS), "0\n0\n0\n0\n0");
     assert_eq!(world.node_script("cat /srv/exports/*/file"), "of one\nof three\nof two", "what is on the server stays");
     world.node_script("mv /sbin/mount.nfs.real /sbin/mount.nfs; rm -r /srv/exports");
+}
+
+fn an_app_is_led_to_its_database_of_mongodb(world: &World) {
+    let one = App::obeying("documents", "service.mongodb =\n");
+    let two = App::obeying("documents-too", "service.mongodb =\n");
+    let password = "sesame-of-mongodb";
+    let good = format!("url = mongodb://apps:{password}@127.0.0.1:27999,127.0.0.1:22/?retryWrites=false\n");
+    for (settings, reason) in [
+        (String::new(), "no MongoDB server is set"),
+        ("url = http://db\n".to_owned(), "is not an address like"),
+        (good.replace("/?", "/admin?"), "names a database"),
+        (good.clone() + "prefix = a.b\n", "prefix in [service:mongodb]"),
+        (good.replace(":22/", ":27998/") + "prefix =\n", "MongoDB at 127.0.0.1:27998 does not answer"),
+    ] {
+        configure(world, &format!("[service:mongodb]\n{settings}"));
+        let said = world.fails(1, ["update", one.path_str(), "--host", "documents.test"]);
+        assert!(said.contains(reason) && !said.contains(password), "{settings}: {said}");
+    }
+    configure(world, &format!("[service:mongodb]\n{good}prefix = web1-\n"));
+    world.ok(["update", one.path_str(), "--host", "documents.test"]);
+    world.ok(["update", two.path_str(), "--host", "too.documents.test"]);
+    for (host, name) in [("documents.test", "web1-documents"), ("too.documents.test", "web1-documents-too")] {
+        // The driver reads it as it was meant, without asking the server.
+        let told = world.inside(
+            host,
+            "import os, pymongo.uri_parser as p\nu = p.parse_uri(os.environ['CONFIG_MONGODB_URL'])\nprint(u['database'] == os.environ['CONFIG_MONGODB_DBNAME'], u['database'], u['nodelist'], u['username'], u['password'], sorted((k.lower(), v) for k, v in u['options'].items()))",
+        );
+        assert_eq!(
+            told,
+            format!(
+                "True {name} [('127.0.0.1', 27999), ('127.0.0.1', 22)] apps {password} [('authsource', 'admin'), ('retrywrites', False)]"
+            )
+        );
+    }
+    for app in ["documents", "documents-too"] {
+        world.ok(["remove", app, "-y", "--with-data"]);
+    }
+    configure(world, "");
+    world.node_script("rm /etc/cloudtool/services/mongodb.json");
 }
