@@ -6,7 +6,7 @@ use std::path::Path;
 use super::error::{Error, Problem, SHOWN, Warning, nearest};
 use super::ini_file::{self, Dialect, Section};
 use super::paths::{self, Is};
-use super::settings::{Fetch, Platform, ServiceUse, Settings};
+use super::settings::{Fetch, Platform, ServiceUse, Settings, Snapshot};
 use super::values::{self, quoted};
 use crate::names::{AppName, Location};
 
@@ -36,7 +36,7 @@ impl AppConfig {
     }
 }
 
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "app_name",
     "default_host",
     "default_location",
@@ -51,6 +51,7 @@ const KEYS: [&str; 19] = [
     "request_timeout",
     "requirements",
     "runner",
+    "snapshot",
     "threads",
     "update_fetch",
     "version",
@@ -185,6 +186,7 @@ impl<'a> Reader<'a> {
             requirements,
             services: self.services(known_services),
             update_fetch: self.update_fetch(platform),
+            snapshot: self.value("snapshot", Snapshot::Auto, values::snapshot),
             health_check: self.value("health_check", "/".to_owned(), values::url_path),
             health_timeout: self.seconds("health_timeout", 30, 1..=600),
             processes: self.value("processes", 2, |text| values::number(text, 1..=64)),

@@ -19,6 +19,9 @@ pub struct Settings {
     pub services: Vec<ServiceUse>,
     /// What runs against a new release before it serves, in this order.
     pub update_fetch: Vec<Fetch>,
+    /// Whether an update keeps the data as they were before it.
+    #[serde(default)]
+    pub snapshot: Snapshot,
     /// A URL path.
     pub health_check: String,
     /// Seconds.
@@ -52,6 +55,17 @@ impl Platform {
             Platform::Static => "static",
         }
     }
+}
+
+/// When an update takes a snapshot of the app's data.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Snapshot {
+    /// When something of update_fetch will run, which may change the data.
+    #[default]
+    Auto,
+    Always,
+    Never,
 }
 
 /// The file that answers an app's requests.
@@ -95,7 +109,7 @@ mod tests {
 
     #[test]
     fn json_is_what_the_node_expects() {
-        let text = r#"{"platform":"python","runner":{"kind":"wsgi","file":"src/app.py","object":"application"},"php_root":null,"packages":["python3-lxml"],"requirements":"requirements.txt","services":[{"name":"postgis","value":""}],"update_fetch":[{"fetch":"/sync"},{"script":["bin/manage.py","migrate"]}],"health_check":"/","health_timeout":30,"processes":2,"threads":8,"memory":null,"request_timeout":60,"drain_timeout":30,"env":{"LANG":"C.UTF-8"}}"#;
+        let text = r#"{"platform":"python","runner":{"kind":"wsgi","file":"src/app.py","object":"application"},"php_root":null,"packages":["python3-lxml"],"requirements":"requirements.txt","services":[{"name":"postgis","value":""}],"update_fetch":[{"fetch":"/sync"},{"script":["bin/manage.py","migrate"]}],"snapshot":"auto","health_check":"/","health_timeout":30,"processes":2,"threads":8,"memory":null,"request_timeout":60,"drain_timeout":30,"env":{"LANG":"C.UTF-8"}}"#;
         let settings: Settings = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&settings).unwrap(), text);
     }

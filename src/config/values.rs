@@ -3,6 +3,8 @@
 
 use std::ops::RangeInclusive;
 
+use super::settings::Snapshot;
+
 /// A whole number within `range`.
 pub fn number(text: &str, range: RangeInclusive<u32>) -> Result<u32, String> {
     text.parse()
@@ -41,6 +43,16 @@ fn time(seconds: u32) -> String {
         n if n % 3600 == 0 => format!("{}h", n / 3600),
         n if n % 60 == 0 => format!("{}m", n / 60),
         n => format!("{n}s"),
+    }
+}
+
+/// When an update takes a snapshot.
+pub fn snapshot(text: &str) -> Result<Snapshot, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "auto" => Ok(Snapshot::Auto),
+        "always" => Ok(Snapshot::Always),
+        "never" => Ok(Snapshot::Never),
+        _ => Err(format!("{} is not auto, always or never", quoted(text))),
     }
 }
 

@@ -16,6 +16,7 @@ mod world;
 
 mod access;
 mod bad_releases;
+mod copies;
 mod couchdb;
 mod data;
 mod data_kills;
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
         ("redis", redis::TESTS),
         ("other_services", other_services::TESTS),
         ("own_service", own_service::TESTS),
+        ("copies", copies::TESTS),
         ("new_nodes", new_nodes::TESTS),
         ("kills", kills::TESTS),
         ("reboot", reboot::TESTS),

@@ -77,8 +77,9 @@ def checked(manifest: dict, backup_id: str) -> None:
 class Taking:
     """One backup as it is taken."""
 
-    def __init__(self, ctx, store, current, launch, recipients: list[str]):
+    def __init__(self, ctx, store, current, launch, recipients: list[str], doing: str = "back up"):
         self.ctx = ctx
+        self.doing = doing
         self.store = store
         self.current = current
         self.app = current.app
@@ -97,7 +98,7 @@ class Taking:
             raise Failure("not-found", f"{self.app} has no services that keep data.", "See service.NAME in app.ini.")
         told = {}
         for service in sorted(found, key=lambda service: bool(service.data)):
-            with self.ctx.step(f"back up {service.name}") as step:
+            with self.ctx.step(f"{self.doing} {service.name}") as step:
                 told[service.name] = self.tree(service) if service.data else self.dump(service)
                 step.detail = size_of(self.objects, told[service.name]["objects"], self.id)
         manifest = self.manifest(told)

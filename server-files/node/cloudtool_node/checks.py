@@ -187,6 +187,8 @@ def settings(value) -> dict:
             raise bad(f"The value of the service {service['name']} has a NUL in it.")
     for hook in _default_list(value, "update_fetch", objects):
         _hook(hook)
+    if value.setdefault("snapshot", "auto") not in ("auto", "always", "never"):
+        raise bad(f"snapshot is auto, always or never, not {value['snapshot']!r}.")
     health = value.setdefault("health_check", "/")
     if not isinstance(health, str) or not re.fullmatch(r"/[!-~]*", health):
         raise bad(f"health_check {health!r} is not a path like /health.")

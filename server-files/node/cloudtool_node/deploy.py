@@ -60,6 +60,7 @@ class Deployment:
             return add_locations(ctx, self.state, self.locations)
         self.release = self.state.next_release()
         self.was_live = self.state.live
+        self.snapshot = None
         self.slot = self.state.idle_slot
         try:
             return self.build_and_switch()
@@ -75,6 +76,7 @@ class Deployment:
         self.launch = self.provide()
         self.launch.tell_secrets(ctx, order.app)
         self.launch.save(order.app)
+        self.prepare_data()
         candidate = start_candidate(ctx, self.state, self.slot, self.launch, self.locations, order.settings)
         with ctx.step("health") as step:
             step.detail = str(candidate.check())
@@ -131,6 +133,17 @@ class Deployment:
                 venv = requirements.ensure(ctx, order.app, release_dir, settings["requirements"])
         return slots.Launch(self.release, settings, order.slot_conf, variables, secret_names, venv, shares)
 
+    def prepare_data(self) -> None:
+        """Keeps the data as they are, before the new release can change them. Nothing exchanges them while we hold the app."""
+        live = slots.load_launch(self.order.app, self.state.live) if self.state.live else None
+        # An app that uses no services does not pay for looking into them.
+        if live is None or not live.settings["services"]:
+            return
+        from . import snapshots
+
+        if snapshots.wanted(self.order.settings, live.settings):
+            self.snapshot = snapshots.take(self.ctx, self.state, self.order.settings, live)
+
     def check_expectation(self) -> None:
         expect = self.order.expect
         if isinstance(expect, dict) and expect.get("live") != self.state.live:
@@ -154,6 +167,7 @@ class Deployment:
             "seconds": round(time.monotonic() - self.started, 3),
             "result": result,
             "message": message,
+            "snapshot": self.snapshot,
         }
 
     def give_up(self, error: BaseException) -> None:
@@ -168,6 +182,7 @@ class Deployment:
                 slots.kill(ctx, paths.app_unit(self.order.app, self.slot))
                 recover.recover(ctx, self.state)
                 self.state.save()
+                prune.prune_snapshots(self.state)
         except (Failure, OSError) as second:
             ctx.warning(f"Not all of the failed release could be taken away now, the next update will: {second}")
 
@@ -240,8 +255,8 @@ def start_candidate(ctx, current: state.State, slot: str, launch, locations: lis
 def switch(
     ctx, current: state.State, slot: str, release: str, locations: list[str], entry=None, shares=None
 ) -> list[str]:
-    """Routes the app's locations to a slot: map file, running map, state. Gives the locations that are new. With `shares`
-    it is the same release that serves from them now, and the previous one stays what it was.
+    """Routes the app's locations to a slot: map file, running map, state. Gives the locations that are new. From now on
+    the app uses `shares`. When it is the live release that moves to another slot, the previous one stays what it was.
 
     Both slots run until the state is written, so a kill between any two of the three leaves a release that serves
     whole; the next recover makes the map again from the state.
@@ -250,8 +265,9 @@ def switch(
         planned = current.copy()
         if entry:
             planned.record(entry)
-        if shares:
+        if release == current.live and slot != current.live_slot:
             planned.fields["slots"][current.live_slot] = current.previous
+        if shares:
             planned.adopt(shares)
         planned.switch(slot, release, ctx.by, locations)
         with lock.node(ctx):

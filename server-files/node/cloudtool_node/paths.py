@@ -20,6 +20,7 @@ INSTALLED_SERVICES = f"{VAR}/services"
 OWN_SERVICES = f"{VAR}/own-services"
 LOCKS = f"{VAR}/locks"
 BACKUPS = f"{VAR}/backups"
+SNAPSHOTS = f"{VAR}/snapshots"
 AUDIT_LOG = f"{VAR}/audit.log"
 LOGS = "/var/log/cloudtool"
 RUN = "/run/cloudtool"
@@ -108,6 +109,10 @@ def launch(name: str, release_id: str) -> str:
 def backups(name: str) -> str:
     """What the node remembers of an app's backups."""
     return f"{BACKUPS}/{name}"
+
+
+def snapshots(name: str) -> str:
+    return f"{SNAPSHOTS}/{name}"
 
 
 def logs(name: str) -> str:

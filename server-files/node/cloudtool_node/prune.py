@@ -23,9 +23,22 @@ def prune(state: State, keep: int) -> list[tuple[str, int]]:
         files.remove(paths.launch(state.app, release))
     if gone:
         state.save()
+    removed += prune_snapshots(state)
     for path in unused_venvs(state):
         removed.append((path, files.remove_tree(path)))
     return removed
+
+
+def prune_snapshots(state: State) -> list[tuple[str, int]]:
+    """An app that never had one does not pay for looking into them."""
+    if not os.path.isdir(paths.snapshots(state.app)):
+        return []
+    from . import snapshots
+
+    if snapshots.forget(state):
+        state.save()
+    freed = snapshots.sweep(state)
+    return [(paths.snapshots(state.app), freed)] if freed else []
 
 
 def beyond(state: State, keep: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""New shares for an app that serves: filled beside those in use, started with the live release, then switched to.
+"""New shares for an app that serves: filled beside those in use, started with a release, then switched to.
 
 As with an update, everything before the switch can fail without a visitor noticing, and a kill at any moment leaves one
 whole set of shares in use: recover.py destroys the others.
@@ -17,9 +17,9 @@ def require_live(current: State) -> slots.Launch:
     return launch
 
 
-def renew(ctx, current: State, names: list[str], fill, hooks: bool) -> None:
-    """`fill` is given what the app asks of its services, with the new shares of `names`. `hooks`: update_fetch runs."""
-    launch = require_live(current)
+def renew(ctx, current: State, launch: slots.Launch, names: list[str], fill, hooks: bool) -> None:
+    """`fill` is given what the app asks of its services, with the new shares of `names`. `launch` is the release that serves
+    from them: the live one or another that is kept. `hooks`: its update_fetch runs."""
     numbers = current.doom_next(names)
     current.save()
     slot, was_live = current.idle_slot, current.live_slot
@@ -28,7 +28,7 @@ def renew(ctx, current: State, names: list[str], fill, hooks: bool) -> None:
         candidate = start_candidate(ctx, current, slot, led, current.locations, launch.settings if hooks else None)
         with ctx.step("health") as step:
             step.detail = str(candidate.check())
-        switch(ctx, current, slot, current.live, current.locations, shares=numbers)
+        switch(ctx, current, slot, launch.release, current.locations, shares=numbers)
     except BaseException:
         give_up(ctx, current, slot, numbers)
         raise

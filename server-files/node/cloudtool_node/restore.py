@@ -13,8 +13,8 @@ def restore(ctx, payload) -> dict:
     with lock.app(ctx, app, "restore"), lock.backup(ctx, app):
         current = recovered(ctx, app)
         launch = renew.require_live(current)
-        filling = Filling(ctx, payload, current.app, launch)
-        renew.renew(ctx, current, filling.names, filling.fill, hooks=False)
+        filling = Filling.asked(ctx, payload, current.app, launch)
+        renew.renew(ctx, current, launch, filling.names, filling.fill, hooks=False)
         return {"app": app, "release": current.live, "backup": filling.manifest["id"], "services": filling.names}
 
 
@@ -24,7 +24,7 @@ def verify(ctx, payload) -> dict:
     with lock.app(ctx, app, "verify"), lock.backup(ctx, app):
         current = recovered(ctx, app)
         launch = renew.require_live(current)
-        filling = Filling(ctx, payload, current.app, launch)
+        filling = Filling.asked(ctx, payload, current.app, launch)
         numbers = current.doom_next(filling.names)
         current.save()
         try:
@@ -45,7 +45,7 @@ def clear(ctx, _payload) -> dict:
         names = [service.name for service in services.with_data(asked)]
         if not names:
             raise Failure("not-found", f"{app} has no services that keep data.")
-        renew.renew(ctx, current, names, lambda asked: None, hooks=True)
+        renew.renew(ctx, current, launch, names, lambda asked: None, hooks=True)
         return {"app": app, "release": current.live, "services": names}
 
 
@@ -59,17 +59,25 @@ def recovered(ctx, app: str):
 class Filling:
     """A backup on its way into shares."""
 
-    def __init__(self, ctx, payload, app: str, launch):
-        self.ctx = ctx
-        self.identity = ctx.request.get("identity")
-        if self.identity:
-            ctx.secret(str(self.identity))
+    @classmethod
+    def asked(cls, ctx, payload, app: str, launch) -> "Filling":
+        """What the request says."""
+        identity = ctx.request.get("identity")
+        if identity:
+            ctx.secret(str(identity))
         of = checks.app_name(ctx.request.get("of") or app)
-        self.store = open_store(ctx, payload, of)
+        return cls(ctx, open_store(ctx, payload, of), ctx.request.get("backup"), app, launch, identity)
+
+    def __init__(self, ctx, store, wanted: str | None, app: str, launch, identity: str | None = None):
+        self.ctx = ctx
+        self.identity = identity
+        self.store = store
         with ctx.step("read"):
-            self.manifest = self.wanted_manifest()
-        if self.manifest["app"] != of:
-            raise Failure("damaged", f"The backup {self.manifest['id']} is of {self.manifest['app']}, not of {of}.")
+            self.manifest = self.wanted_manifest(wanted)
+        if self.manifest["app"] != store.app:
+            raise Failure(
+                "damaged", f"The backup {self.manifest['id']} is of {self.manifest['app']}, not of {store.app}."
+            )
         self.names = list(self.manifest["services"])
         self.counts: dict[str, dict] = {}
         asked = services.Asked.by(app, launch.settings, {})
@@ -82,8 +90,7 @@ class Filling:
                 f"Add service.{missing[0]} to its app.ini and update it first.",
             )
 
-    def wanted_manifest(self) -> dict:
-        wanted = self.ctx.request.get("backup")
+    def wanted_manifest(self, wanted: str | None) -> dict:
         if wanted is not None:
             object_name(f"{wanted}.json")
             return backup.read_manifest(self.store, wanted)

@@ -1,5 +1,5 @@
 """Back to a release that is still here: started in the idle slot with the configuration it had, asked for its health,
-switched to. Hooks do not run: they belong to what is new."""
+switched to. Hooks do not run: they belong to what is new. With a snapshot, the data are those of before an update, too."""
 
 import os
 
@@ -11,6 +11,8 @@ from .deploy import answer, drain, start_candidate, switch
 def rollback(ctx, _payload) -> dict:
     app = checks.app_name(ctx.request.get("app"))
     to = ctx.request.get("to")
+    if ctx.request.get("snapshot") is not None:
+        return with_data(ctx, app, checks.release_id(to), str(ctx.request["snapshot"]))
     with lock.app(ctx, app, "rollback"):
         current = existing(app)
         with ctx.step("recover") as step:
@@ -18,6 +20,19 @@ def rollback(ctx, _payload) -> dict:
         to = checks.release_id(to) if to is not None else previous(current)
         serve(ctx, current, to, current.locations)
         return answer(current, [])
+
+
+def with_data(ctx, app: str, to: str, snapshot: str) -> dict:
+    """To a release and to the data that it served before an update: one switch for both."""
+    from . import renew, restore, snapshots
+
+    with lock.app(ctx, app, "rollback"), lock.backup(ctx, app):
+        current = restore.recovered(ctx, app)
+        store = snapshots.of(current, to, snapshot)
+        launch = startable(ctx, current, to, slots.load_launch(app, to))
+        filling = restore.Filling(ctx, store, snapshot, app, launch)
+        renew.renew(ctx, current, launch, filling.names, filling.fill, hooks=False)
+        return {**answer(current, []), "backup": snapshot, "services": filling.names}
 
 
 def existing(app: str) -> state.State:
@@ -39,13 +54,7 @@ def serve(ctx, current: state.State, release: str, locations: list[str]) -> list
         if locations == current.locations:
             return []
         return switch(ctx, current, current.live_slot, release, locations)
-    launch = shares.launch_of(ctx, current, release)
-    if release not in current.kept or launch is None:
-        kept = ", ".join(current.kept) or "none"
-        raise Failure("not-found", f"{release} of {current.app} is not on the node; kept are: {kept}.")
-    launch.tell_secrets(ctx, current.app)
-    if launch.venv and not os.path.isdir(launch.venv):
-        raise Failure("requirements", f"The virtual environment of {release} is gone.", "Update the app instead.")
+    launch = startable(ctx, current, release, shares.launch_of(ctx, current, release))
     slot = current.idle_slot
     try:
         candidate = start_candidate(ctx, current, slot, launch, locations)
@@ -58,6 +67,17 @@ def serve(ctx, current: state.State, release: str, locations: list[str]) -> list
         raise
     drain(ctx, current)
     return added
+
+
+def startable(ctx, current: state.State, release: str, launch: slots.Launch | None) -> slots.Launch:
+    """What it takes to start a release, when all of it is still here."""
+    if release not in current.kept or launch is None:
+        kept = ", ".join(current.kept) or "none"
+        raise Failure("not-found", f"{release} of {current.app} is not on the node; kept are: {kept}.")
+    launch.tell_secrets(ctx, current.app)
+    if launch.venv and not os.path.isdir(launch.venv):
+        raise Failure("requirements", f"The virtual environment of {release} is gone.", "Update the app instead.")
+    return launch
 
 
 def give_up(ctx, current: state.State, slot: str) -> None:

@@ -38,7 +38,7 @@ def ensure_app_user(ctx, app: str) -> None:
         files.make_directory(path, mode=0o750, **group)
     # The set-group-id bit keeps the logs readable by the group adm, whoever writes them.
     files.make_directory(paths.logs(app), mode=0o2750, uid=own["uid"], gid=_adm())
-    kept = [paths.VAR, paths.STATES, paths.MANIFESTS, paths.SECRETS, paths.LOCKS, paths.BACKUPS]
+    kept = [paths.VAR, paths.STATES, paths.MANIFESTS, paths.SECRETS, paths.LOCKS, paths.BACKUPS, paths.SNAPSHOTS]
     for path in [*kept, paths.manifests(app), paths.secrets(app), paths.launches(app)]:
         files.make_directory(path, mode=0o700)
     if not os.path.exists(paths.app_secret(app)):

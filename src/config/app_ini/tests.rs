@@ -44,6 +44,7 @@ fn everything_at_once() {
         packages = python3-lxml g++\r\n  # more\r\n  gdal-bin\r\n\
         requirements = ./requirements.txt\r\n\
         update_fetch =\r\n  /sync?all=1\r\n  script: bin/manage.py migrate --name 'a b'\r\n  script:./bin/manage.py check\r\n\
+        snapshot = Always\r\n\
         health_check = /health\r\n\
         health_timeout = 2m\r\n\
         processes = 4\r\n\
@@ -103,6 +104,7 @@ fn everything_at_once() {
           ]
         }
       ],
+      "snapshot": "always",
       "health_check": "/health",
       "health_timeout": 120,
       "processes": 4,
@@ -124,7 +126,7 @@ fn everything_at_once() {
 fn defaults() {
     let dir = app(&["app.py"]);
     let config = parse_in(dir.path(), "[production]\napp_name=a\nrunner=app.py").unwrap();
-    insta::assert_snapshot!(serde_json::to_string(&config.settings).unwrap(), @r#"{"platform":"python","runner":{"kind":"wsgi","file":"app.py","object":"application"},"php_root":null,"packages":[],"requirements":null,"services":[],"update_fetch":[],"health_check":"/","health_timeout":30,"processes":2,"threads":8,"memory":null,"request_timeout":60,"drain_timeout":30,"env":{}}"#);
+    insta::assert_snapshot!(serde_json::to_string(&config.settings).unwrap(), @r#"{"platform":"python","runner":{"kind":"wsgi","file":"app.py","object":"application"},"php_root":null,"packages":[],"requirements":null,"services":[],"update_fetch":[],"snapshot":"auto","health_check":"/","health_timeout":30,"processes":2,"threads":8,"memory":null,"request_timeout":60,"drain_timeout":30,"env":{}}"#);
 }
 
 #[test]
