@@ -18,6 +18,9 @@ use crate::providers::http::{Manners, Tokens, Trace};
 use crate::providers::{self, Opening, Provider, Settings, hosts, local};
 use crate::ui::{Steps, Ui};
 
+/// How many releases stay on the node when the configuration says nothing.
+const KEEP: u32 = 5;
+
 /// A configured cloud that cannot be asked, or did not answer, and why.
 #[derive(Debug)]
 pub(super) struct Down {
@@ -55,6 +58,11 @@ impl Context {
         }
         let config = user::load(self.globals.config.as_deref())?;
         Ok(self.config.get_or_init(|| config))
+    }
+
+    /// How many releases of an app stay on a node.
+    pub(super) fn keep(&self) -> Result<u32, Failure> {
+        Ok(self.config()?.defaults.keep.unwrap_or(KEEP))
     }
 
     /// The file the configuration is in, whether it is there or not.

@@ -4,6 +4,7 @@ mod activate;
 mod backup;
 mod clean_node;
 mod clear;
+mod clone_app;
 mod clouds;
 mod configure;
 mod context;
@@ -126,6 +127,7 @@ enum Command {
     Backup(backup::Backup),
     CleanNode(clean_node::CleanNode),
     Clear(clear::Clear),
+    CloneApp(clone_app::CloneApp),
     Configure(configure::Configure),
     CreateNode(create_node::CreateNode),
     Deactivate(deactivate::Deactivate),
@@ -231,6 +233,7 @@ fn run(cli: Cli, ui: &Ui, unfinished: &Unfinished) -> Result<(), Failure> {
         Command::Backup(args) => backup::run(&context, args),
         Command::CleanNode(args) => clean_node::run(&context, args),
         Command::Clear(args) => clear::run(&context, args),
+        Command::CloneApp(args) => clone_app::run(&context, args),
         Command::Configure(args) => configure::run(&context, args),
         Command::CreateNode(args) => create_node::run(&context, args),
         Command::Deactivate(args) => deactivate::run(&context, args),

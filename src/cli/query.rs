@@ -33,7 +33,8 @@ pub(super) fn run(context: &Context, args: Query) -> Result<(), Failure> {
             facts["memory_mb"],
             facts["disk_free_mb"]
         ));
-        let mut table = Table::new(&["APP", "LIVE", "STATE", "MEMORY", "SINCE", "BY", "SERVICES", "LOCATIONS"]);
+        let mut table =
+            Table::new(&["APP", "LIVE", "STATE", "MEMORY", "SINCE", "BY", "SERVICES", "LOCATIONS", "EXPIRES"]);
         for app in answer["apps"].as_array().into_iter().flatten() {
             let memory = app["memory_mb"].as_f64().map(|mb| format!("{mb:.0} MB")).unwrap_or_default();
             let cell = |key: &str| words(&app[key]);
@@ -46,6 +47,7 @@ pub(super) fn run(context: &Context, args: Query) -> Result<(), Failure> {
                 cell("by"),
                 cell("services"),
                 cell("locations"),
+                cell("expires"),
             ]);
         }
         if table.is_empty() {

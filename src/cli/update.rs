@@ -15,9 +15,6 @@ use crate::names::{AppName, Location};
 use crate::node::{Error, Payload, Program, Services};
 use crate::ui::{Steps, Ui};
 
-/// How many releases stay on the node when the configuration says nothing.
-const KEEP: u32 = 5;
-
 /// Deploy an app
 ///
 /// Sends what changed, provisions the services of app.ini, starts the new release beside the old one, and switches when it is healthy. Whatever
@@ -179,8 +176,9 @@ fn apply(
     remote: &mut Remote,
     steps: &mut Steps,
 ) -> Result<Option<Value>, Failure> {
-    let keep = context.config()?.defaults.keep.unwrap_or(KEEP);
-    let mut request = plan.request(source, &args.note, keep, &service_settings(context, source)?, args.force);
+    let services: Vec<&str> = source.config.settings.services.iter().map(|service| service.name.as_str()).collect();
+    let settings = service_settings(context, &services)?;
+    let mut request = plan.request(source, &args.note, context.keep()?, &settings, args.force);
     request["lock_timeout"] = json!(args.lock_timeout);
     let uploads = plan.uploads(source, probe);
     let mut local = None;
@@ -205,11 +203,11 @@ fn apply(
     }
 }
 
-/// The user's `[service:NAME]` sections of the services this app asks for.
-fn service_settings(context: &Context, source: &Source) -> Result<Value, Failure> {
+/// The user's `[service:NAME]` sections of these services.
+pub(super) fn service_settings(context: &Context, services: &[&str]) -> Result<Value, Failure> {
     let mut all = Map::new();
     for (service, settings) in &context.config()?.services {
-        if source.config.settings.services.iter().any(|used| &used.name == service) {
+        if services.contains(&service.as_str()) {
             let settings: Map<String, Value> =
                 settings.iter().map(|(key, value)| (key.clone(), json!(value.expose()))).collect();
             all.insert(service.clone(), Value::Object(settings));

@@ -40,7 +40,6 @@ pub fn render(config: &AppConfig, services: &Services) -> Result<String, Error> 
     handlebars.register_escape_fn(handlebars::no_escape);
     let settings = &config.settings;
     let data = json!({
-        "app": config.name,
         "platform": {
             "python": settings.platform == Platform::Python,
             "php": settings.platform == Platform::Php,

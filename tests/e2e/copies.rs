@@ -1,4 +1,4 @@
-//! Data together with code: snapshots before updates.
+//! Data together with code: snapshots before updates, and copies of apps.
 
 use std::fs;
 
@@ -7,7 +7,10 @@ use crate::hammer::Hammer;
 use crate::http::{get, request};
 use crate::world::{App, World, both};
 
-pub const TESTS: &[Test] = &[("an_update_is_undone_with_its_data", an_update_is_undone_with_its_data)];
+pub const TESTS: &[Test] = &[
+    ("an_update_is_undone_with_its_data", an_update_is_undone_with_its_data),
+    ("a_copy_is_an_app_of_its_own_and_has_an_end", a_copy_is_an_app_of_its_own_and_has_an_end),
+];
 
 /// An app that keeps what is posted as a file named by the path, and shows its release and all files. Its update_fetch writes
 /// the release into the file `schema`.
@@ -130,4 +133,84 @@ fn an_update_is_undone_with_its_data(world: &World) {
     assert!(files.contains(&format!("{}.json", named[0])) && files.matches(".json").count() == 1, "{files}");
     world.ok(["remove", "snapped", "--with-data", "-y"]);
     assert_eq!(world.node_says(["ls /var/lib/cloudtool/snapshots"]), "");
+}
+
+/// Runs SQL as the app of `host` does, and gives what it selects.
+fn sql(world: &World, host: &str, statement: &str) -> String {
+    let code = format!(
+        "import os, psycopg2\nconnection = psycopg2.connect(os.environ['DATABASE_URL'])\ncursor = connection.cursor()\ncursor.execute({statement:?})\nprint(cursor.fetchall() if cursor.description else '')\nconnection.commit()\n"
+    );
+    world.inside(host, &code)
+}
+
+fn a_copy_is_an_app_of_its_own_and_has_an_end(world: &World) {
+    let app = App::obeying("origin", "service.postgresql =\nservice.files =\n").file(
+        "bin/scrub.py",
+        "import os, sys\nopen(os.environ['CONFIG_FILES'] + '/note', 'w').write(' '.join(sys.argv[1:]))\nsys.exit(len(sys.argv) > 2)\n",
+    );
+    let (host, copy) = ("origin.localhost", "copied.localhost");
+    world.ok(["update", app.path_str()]);
+    sql(world, host, "CREATE TABLE people (name text); INSERT INTO people VALUES ('Ada'), ('Bob')");
+    let write = |host: &str, text: &str| {
+        world.inside(host, &format!("import os\nopen(os.environ['CONFIG_FILES'] + '/note', 'w').write({text:?})"))
+    };
+    let read = |host: &str| world.inside(host, "import os\nprint(open(os.environ['CONFIG_FILES'] + '/note').read())");
+    write(host, "private");
+    let scrub = app.path().join("scrub.sql");
+    fs::write(&scrub, "UPDATE people SET name = 'somebody' WHERE name = 'Ada';\n").expect("written");
+
+    // Nobody who uses the original notices.
+    let hammer = Hammer::start(&world.address, host, "/", 2, None);
+    let said = world.ok(["clone-app", "origin", "copied", "--scrub", scrub.to_str().expect("UTF-8"), "--ttl", "3d"]);
+    let outcome = hammer.stop();
+    assert_eq!(outcome.failures, Vec::<String>::new(), "of {}", outcome.requests);
+    assert!(said.contains("it is removed with all its data at 20"), "{said}");
+    assert_eq!(sql(world, copy, "SELECT name FROM people ORDER BY name"), "[('Bob',), ('somebody',)]");
+    assert_eq!(read(copy), "private");
+    // What one does, the other does not see.
+    write(copy, "of the copy");
+    sql(world, copy, "INSERT INTO people VALUES ('Eve')");
+    assert_eq!(sql(world, host, "SELECT name FROM people ORDER BY name"), "[('Ada',), ('Bob',)]");
+    assert_eq!(read(host), "private");
+    let secret = "import os\nprint(open(os.environ['CLOUDTOOL_SECRET_FILE']).read(), os.getuid())";
+    assert_ne!(world.inside(host, secret), world.inside(copy, secret));
+    let shown = world.ok(["query", "copied", "--json"]);
+    let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+    assert_eq!(shown["apps"][0]["copy_of"], "origin");
+    let said = world.fails(2, ["clone-app", "origin", "copied"]);
+    assert!(said.contains("There is an app copied already"), "{said}");
+
+    // A scrub that fails leaves nothing of the copy, whether it is SQL or a script of the release.
+    fs::write(&scrub, "DELETE FROM people;\nSELECT 1 FROM nowhere;\n").expect("written");
+    for scrub in [scrub.to_str().expect("UTF-8"), "bin/scrub.py two words"] {
+        let said = world.fails(1, ["clone-app", "origin", "unclean", "--scrub", scrub]);
+        assert!(said.contains("hint: Nothing is left of the copy"), "{said}");
+        let left = world.node_script(
+            "getent passwd ct-unclean || ls -d /srv/cloudtool/apps/unclean /var/lib/cloudtool/*/unclean* || \
+             runuser -u postgres -- psql -Atc \"SELECT datname FROM pg_database WHERE datname LIKE 'unclean%'\"",
+        );
+        assert_eq!(left, "");
+    }
+    world.ok(["clone-app", "origin", "unclean", "--scrub", "bin/scrub.py 'a; word'"]);
+    assert_eq!(read("unclean.localhost"), "a; word");
+    world.ok(["remove", "unclean", "--with-data", "-y"]);
+
+    // It ends when its time is over, not before; also when the node was down then.
+    world.node_says(["systemctl is-active cloudtool-expire@copied.timer"]);
+    world.node_says(["systemctl start --wait cloudtool-expire@copied.service"]);
+    assert_eq!(read(copy), "of the copy");
+    world.node_script(
+        "systemctl stop cloudtool-expire@copied.timer
+         sed -i 's/\"expires\": \"20../\"expires\": \"2000/' /var/lib/cloudtool/apps/copied.json
+         /usr/local/lib/cloudtool/cloudtool-node boot
+         systemctl start --wait cloudtool-expire@copied.service",
+    );
+    assert_eq!(get(&world.address, copy, "/").status, 404);
+    let left = world.node_script(
+        "ls -d /srv/cloudtool/apps/copied /etc/systemd/system/*copied* || \
+         runuser -u postgres -- psql -Atc \"SELECT datname FROM pg_database WHERE datname LIKE 'copied%'\"",
+    );
+    assert_eq!(left, "");
+    assert_eq!(read(host), "private");
+    world.ok(["remove", "origin", "--with-data", "-y"]);
 }

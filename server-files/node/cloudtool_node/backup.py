@@ -77,8 +77,10 @@ def checked(manifest: dict, backup_id: str) -> None:
 class Taking:
     """One backup as it is taken."""
 
-    def __init__(self, ctx, store, current, launch, recipients: list[str], doing: str = "back up"):
+    def __init__(self, ctx, store, current, launch, recipients: list[str], doing: str = "back up", remember=True):
         self.ctx = ctx
+        # Whether another one follows at this store, which need not read again what did not change.
+        self.remember = remember
         self.doing = doing
         self.store = store
         self.current = current
@@ -105,7 +107,7 @@ class Taking:
         with self.store.writer(f"{self.id}.json") as writer:
             writer.write(json.dumps(manifest, indent=1).encode() + b"\n")
             writer.commit()
-        for name, index in self.indexes.items():
+        for name, index in self.indexes.items() if self.remember else ():
             write_index(self.app, name, self.store.name, index)
         return manifest
 

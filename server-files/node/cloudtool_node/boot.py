@@ -6,7 +6,7 @@ It runs while systemd brings the node up, so it only asks for starts and waits f
 import contextlib
 import os
 
-from . import front, paths, slots, state
+from . import expiry, front, paths, slots, state
 from .context import Context, Failure, Writer
 
 
@@ -32,10 +32,11 @@ def boot() -> int:
 
 
 def wanted(found: state.State) -> list[str]:
-    """The units of an app that run: the live slot, and the socket that wakes the other one."""
+    """The units of an app that run: the live slot, the socket that wakes the other one, and the timer of its end."""
+    ending = expiry.wanted(found)
     if found.live is None:
-        return []
-    units = [paths.app_unit(found.app, found.live_slot)]
+        return ending
+    units = [*ending, paths.app_unit(found.app, found.live_slot)]
     return units + ([paths.wake_socket(found.app, found.idle_slot)] if found.previous else [])
 
 

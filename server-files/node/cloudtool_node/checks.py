@@ -222,5 +222,33 @@ def _hook(hook: dict) -> None:
             raise bad(f"update_fetch {hook!r} has a NUL in it, or is not valid UTF-8.")
 
 
+def scrub(value, most: int) -> dict:
+    """What makes the data of a copy harmless: {"sql": text} or {"script": [path, word, ...]}."""
+    if isinstance(value, dict) and set(value) == {"sql"} and isinstance(value["sql"], str):
+        if len(value["sql"]) > most or not is_utf8(value["sql"]):
+            raise bad(f"The SQL to scrub with has more than {most >> 20} MB, or is not valid UTF-8.")
+        return value
+    if isinstance(value, dict) and set(value) == {"script"}:
+        _hook(value)
+        return value
+    raise bad("scrub is neither SQL nor a script.")
+
+
+def exported(request: dict) -> dict:
+    """What `export` has said of a release, brought here by the client. The rest of it is checked as that of a deploy."""
+    release = request.get("exported")
+    about = release.get("object") if isinstance(release, dict) else None
+    fine = (
+        isinstance(about, dict)
+        and isinstance(about.get("name"), str)
+        and SHA256.fullmatch(str(about.get("sha256")))
+        and isinstance(about.get("bytes"), int)
+    )
+    if not fine or not (request.get("backup") is None or isinstance(request["backup"], str)):
+        raise bad("What is to be copied is not what an export has said.")
+    release_id(release.get("release"))
+    return {"exported": release, "backup": request.get("backup")}
+
+
 def is_utf8(value: str) -> bool:
     return not any(0xD800 <= ord(character) <= 0xDFFF for character in value)

@@ -9,7 +9,7 @@ import time
 from . import checks, front, health, hooks, lock, paths, prune, recover, slots, state, users
 from .context import Failure
 from .session import require_program
-from .stage import Manifest, stage
+from .stage import Manifest, Staged, stage
 from .times import now
 
 
@@ -41,10 +41,13 @@ class Order:
 
 
 class Deployment:
+    """One release on its way. A copy of another app's (copies.py) differs in where its files and data come from."""
+
     def __init__(self, ctx, order: Order, payload):
         self.ctx = ctx
         self.order = order
         self.payload = payload
+        self.hooks_of: dict | None = order.settings
         self.started = time.monotonic()
 
     def run(self) -> dict:
@@ -53,6 +56,7 @@ class Deployment:
             self.state = find_state(ctx, order.app)
             mended = recover.recover(ctx, self.state)
             step.detail = ", ".join(mended) or None
+        self.begin()
         self.check_expectation()
         self.locations = united(self.state.locations, order.locations)
         check_conflicts(self.state, order.locations)
@@ -71,13 +75,13 @@ class Deployment:
     def build_and_switch(self) -> dict:
         ctx, order = self.ctx, self.order
         with ctx.step("stage") as step:
-            self.staged = stage(ctx, order.app, self.release, order.manifest, self.payload, self.state.kept)
+            self.staged = self.bring_files()
             step.detail = f"{self.staged.uploaded_files} new, {self.staged.linked} linked"
         self.launch = self.provide()
         self.launch.tell_secrets(ctx, order.app)
         self.launch.save(order.app)
         self.prepare_data()
-        candidate = start_candidate(ctx, self.state, self.slot, self.launch, self.locations, order.settings)
+        candidate = start_candidate(ctx, self.state, self.slot, self.launch, self.locations, self.hooks_of)
         with ctx.step("health") as step:
             step.detail = str(candidate.check())
         files_count, size = len(order.manifest.files), order.manifest.bytes
@@ -100,6 +104,13 @@ class Deployment:
             "files": files_count,
             "uploaded": {"files": self.staged.uploaded_files, "bytes": self.staged.uploaded_bytes},
         }
+
+    def begin(self) -> None:
+        """What has to be written down before anything is made."""
+
+    def bring_files(self) -> Staged:
+        order = self.order
+        return stage(self.ctx, order.app, self.release, order.manifest, self.payload, self.state.kept)
 
     def provide(self) -> slots.Launch:
         """Packages, services and requirements of the release; an app that has none does not pay for them."""

@@ -16,10 +16,19 @@ FETCH_TIMEOUT = 3600
 INTERPRETERS = {".py": "python3", ".php": "php", ".sh": "sh"}
 
 
-def run_script(ctx, state, slot: str, launch: slots.Launch, words: list[str]) -> None:
+def run_script(
+    ctx, state, slot: str, launch: slots.Launch, words: list[str], called: str = "update_fetch script"
+) -> None:
     """One script of the release, with its words as they are: no shell has a part in it."""
-    release_dir = paths.release(state.app, launch.release)
     ctx.log("hook", "script: " + " ".join(words))
+    argv = command(paths.release(state.app, launch.release), words, launch.settings["platform"], called)
+    run_as_app(ctx, state, slot, launch, argv, f"{called} {words[0]}", f"script {json.dumps(words)}")
+
+
+def run_as_app(
+    ctx, state, slot: str, launch: slots.Launch, argv: list[str], called: str, logged: str, input: str | None = None
+) -> None:
+    """A command as the app's user in its sandbox, with the environment of a slot that is configured."""
     started = time.monotonic()
     result = ctx.run(
         [
@@ -29,32 +38,32 @@ def run_script(ctx, state, slot: str, launch: slots.Launch, words: list[str]) ->
             "--wait",
             "--collect",
             f"--unit={paths.hook_unit(state.app)}",
-            f"--working-directory={release_dir}",
+            f"--working-directory={paths.release(state.app, launch.release)}",
             f"--property=EnvironmentFile={paths.slot_env(state.app, slot)}",
             *(f"--property={line}" for line in sandbox(state.app, slot)),
             "--",
             # systemd puts variables in the place of $NAME, and $ in that of $$.
-            *(word.replace("$", "$$") for word in command(release_dir, words, launch.settings["platform"])),
+            *(word.replace("$", "$$") for word in argv),
         ],
+        input=input,
         check=False,
         log="hook",
     )
-    _write_log(ctx, state.app, f"script {json.dumps(words)}", result.stdout + result.stderr, result.returncode)
+    _write_log(ctx, state.app, logged, result.stdout + result.stderr, result.returncode)
     if result.returncode != 0:
         raise Failure(
             "hook",
-            f"The update_fetch script {words[0]} ended with status {result.returncode}"
-            f" after {time.monotonic() - started:.1f} s.",
+            f"The {called} ended with status {result.returncode} after {time.monotonic() - started:.1f} s.",
             f"The whole output: cloudtool logs {state.app} --stream hooks",
             details={"log": (result.stdout + result.stderr).splitlines()[-health.LOG_LINES :]},
         )
 
 
-def command(release_dir: str, words: list[str], platform: str) -> list[str]:
+def command(release_dir: str, words: list[str], platform: str, called: str) -> list[str]:
     """What to execute: the file itself, or the interpreter its name asks for where it is not executable."""
     path = os.path.realpath(f"{release_dir}/{words[0]}")
     if not path.startswith(os.path.realpath(release_dir) + "/") or not os.path.isfile(path):
-        raise Failure("hook", f"The update_fetch script {words[0]} is not a file of the release.")
+        raise Failure("hook", f"The {called} {words[0]} is not a file of the release.")
     script = f"{release_dir}/{words[0]}"
     if os.stat(path).st_mode & 0o100:
         return [script, *words[1:]]
@@ -63,7 +72,7 @@ def command(release_dir: str, words: list[str], platform: str) -> list[str]:
     if interpreter is None:
         raise Failure(
             "hook",
-            f"The update_fetch script {words[0]} is not executable.",
+            f"The {called} {words[0]} is not executable.",
             f"chmod +x {words[0]}, or give it a name that ends with .py, .php or .sh.",
         )
     return ["/usr/bin/env", interpreter, script, *words[1:]]

@@ -21,6 +21,7 @@ OWN_SERVICES = f"{VAR}/own-services"
 LOCKS = f"{VAR}/locks"
 BACKUPS = f"{VAR}/backups"
 SNAPSHOTS = f"{VAR}/snapshots"
+COPIES = f"{VAR}/copies"
 AUDIT_LOG = f"{VAR}/audit.log"
 LOGS = "/var/log/cloudtool"
 RUN = "/run/cloudtool"
@@ -133,6 +134,14 @@ def wake_socket(name: str, slot: str) -> str:
 
 def wake_service(name: str, slot: str) -> str:
     return f"cloudtool-wake-{slot}@{name}.service"
+
+
+def expiry_timer(name: str) -> str:
+    return f"cloudtool-expire@{name}.timer"
+
+
+def expiry_service(name: str) -> str:
+    return f"cloudtool-expire@{name}.service"
 
 
 def hook_unit(name: str) -> str:

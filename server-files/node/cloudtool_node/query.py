@@ -35,6 +35,8 @@ def describe(found: state.State, shown: dict) -> dict:
         "since": found.fields["since"],
         "by": found.fields["by"],
         "releases": len(found.kept),
+        "copy_of": found.fields.get("copy_of"),
+        "expires": found.fields.get("expires"),
     }
 
 

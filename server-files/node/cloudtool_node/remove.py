@@ -2,7 +2,7 @@
 
 import os
 
-from . import activate, checks, files, lock, paths, slots, state, users
+from . import activate, checks, expiry, files, lock, paths, slots, state, users
 from .context import Failure
 from .state import SLOTS
 
@@ -14,25 +14,30 @@ def remove(ctx, _payload) -> dict:
         current = state.load(app)
         if current is None and not has_data(app):
             raise Failure("not-found", f"The node has no app {app}.", "cloudtool query lists the apps.")
-        names = services_of(app, current)
-        platform = platform_of(current)
-        ctx.commit()
-        removed = []
-        if current is not None:
-            with ctx.step("switch"), lock.node(ctx):
-                current.set_locations([])
-                activate.route(current)
-                current.save()
-            with ctx.step("stop"):
-                stop(ctx, app)
-        if with_data and names:
-            from . import services
+        return take_away(ctx, app, current, with_data)
 
-            with ctx.step("services"):
-                removed = services.remove(ctx, app, names, platform)
-        with ctx.step("files"):
-            remove_files(ctx, app, with_data)
-        return {"app": app, "kept": [name for name in names if name not in removed], "removed": removed}
+
+def take_away(ctx, app: str, current: state.State | None, with_data: bool) -> dict:
+    """The caller holds the app."""
+    names = services_of(app, current)
+    platform = platform_of(current)
+    ctx.commit()
+    removed = []
+    if current is not None:
+        with ctx.step("switch"), lock.node(ctx):
+            current.set_locations([])
+            activate.route(current)
+            current.save()
+        with ctx.step("stop"):
+            stop(ctx, app)
+    if with_data and names:
+        from . import services
+
+        with ctx.step("services"):
+            removed = services.remove(ctx, app, names, platform)
+    with ctx.step("files"):
+        remove_files(ctx, app, with_data)
+    return {"app": app, "kept": [name for name in names if name not in removed], "removed": removed}
 
 
 def services_of(app: str, current: state.State | None) -> list[str]:
@@ -61,6 +66,7 @@ def remove_files(ctx, app: str, with_data: bool) -> None:
     """The state goes last but for the data: whatever kills this, a second `remove` finds the app and goes on."""
     for path in (paths.releases(app), paths.venvs(app), paths.manifests(app), paths.launches(app), paths.logs(app)):
         files.remove_tree(path)
+    expiry.forget(ctx, app)
     for slot in SLOTS:
         files.remove_tree(f"{paths.UNITS}/{paths.wake_socket(app, slot)}.d")
         files.remove_tree(f"{paths.UNIT_PROPERTIES}/{paths.app_unit(app, slot)}.d")

@@ -18,8 +18,10 @@ VERBS = {
     "backups": ("backup", False),
     "clean": ("clean", True),
     "clear": ("restore", True),
+    "clone": ("copies", True),
     "deactivate": ("activate", True),
     "deploy": ("deploy", True),
+    "export": ("copies", True),
     "logs": ("logs", False),
     "probe": ("probe", False),
     "query": ("query", False),
@@ -42,6 +44,10 @@ def main() -> int:
         from . import boot
 
         return boot.boot()
+    if sys.argv[1:2] == ["expire"]:
+        from . import expiry
+
+        return expiry.main(sys.argv[2])
     out = Writer()
     source = Input(0)
     while (line := source.line()) is not None:

@@ -1,0 +1,226 @@
+"""`clone`: a copy of an app under another name, with its own user, secret, databases, files and locations.
+
+An app is given away as two things in a store: a backup of its data, and its release. On the same node both go through a
+directory of the node, to another node through the client (`export` there, `clone` here). The copy is a first release like any
+other, but that its shares are filled and scrubbed before it starts: nobody can reach it earlier.
+"""
+
+import gzip
+import json
+import os
+import tarfile
+from functools import partial
+
+from . import activate, backup, checks, deploy, expiry, files, hooks, lock, paths, remove, renew, restore
+from . import services, slots, stage, state, streams
+from .context import Failure
+from .local_store import LocalStore
+from .session import require_program
+from .store import object_name, open_store
+
+SQL_LIMIT = 16 << 20
+
+
+def export(ctx, payload) -> dict:
+    app = checks.app_name(ctx.request.get("app"))
+    with lock.app(ctx, app, "export"), lock.backup(ctx, app):
+        return {"app": app, **give(ctx, restore.recovered(ctx, app), open_store(ctx, payload, app))}
+
+
+def clone(ctx, payload) -> dict:
+    require_program(ctx.request)
+    order = Order(ctx.request)
+    here = ctx.request.get("store") is None
+    with activate.locked(ctx, {order.app, order.of} if here else {order.app}, "clone"):
+        check_free(ctx, order.app)
+        if not here:
+            return made(Copying(ctx, order, open_store(ctx, payload, order.of), checks.exported(ctx.request)))
+        directory = f"{paths.COPIES}/{order.app}"
+        files.remove_tree(directory)
+        store = LocalStore(directory, order.of)
+        try:
+            with lock.backup(ctx, order.of):
+                given = give(ctx, restore.recovered(ctx, order.of), store)
+            return made(Copying(ctx, order, store, given))
+        finally:
+            files.remove_tree(directory)
+
+
+class Order:
+    """The request, checked."""
+
+    def __init__(self, request: dict):
+        self.app = checks.app_name(request.get("app"))
+        self.of = checks.app_name(request.get("of"))
+        if self.app == self.of and request.get("store") is None:
+            raise checks.bad("A copy on the same node needs another name.")
+        self.locations = checks.locations(request.get("locations"))
+        self.service_settings = checks.service_settings(request.get("service_settings"))
+        self.keep = checks.whole_number(request.get("keep", 5), "keep", 2, 1000)
+        self.ttl = request.get("ttl")
+        if self.ttl is not None:
+            checks.whole_number(self.ttl, "ttl", 60, 366 * 86400)
+        self.scrub = request.get("scrub")
+        if self.scrub is not None:
+            checks.scrub(self.scrub, SQL_LIMIT)
+
+
+def made(copying: "Copying") -> dict:
+    answer = copying.run()
+    asked = services.Asked.by(answer["app"], copying.order.settings, {})
+    expires = copying.state.fields.get("expires")
+    return {**answer, "expires": expires, "left_out": list(services.left_out(asked))}
+
+
+def check_free(ctx, app: str) -> None:
+    """The name is nobody's. What a copy left that was killed goes."""
+    found = state.load(app)
+    if found is None:
+        if remove.has_data(app):
+            raise Failure(
+                "conflict",
+                f"There is no app {app} on the node, but its data are.",
+                f"Choose another name, or destroy them: cloudtool remove {app} --with-data",
+            )
+        return
+    if found.live or not found.fields.get("copy_of"):
+        raise Failure("conflict", f"There is an app {app} already.", "A copy needs a name of its own.")
+    remove.take_away(ctx, app, found, with_data=True)
+
+
+def give(ctx, current: state.State, store) -> dict:
+    """Puts a backup of an app's data and its live release into a store. Gives what `Copying` has to know of them."""
+    launch = renew.require_live(current)
+    launch.tell_secrets(ctx, current.app)
+    taken = None
+    if services.with_data(services.Asked.by(current.app, launch.settings, {})):
+        taken = backup.Taking(ctx, store, current, launch, [], doing="copy", remember=False).run()
+    with ctx.step("copy release") as step:
+        name = f"{taken['id'] if taken else backup.unused_id(store.list())}.release.zst"
+        what = "The release could not be read"
+        about = streams.put(ctx, store, name, what, partial(pack, ctx, current.app, launch.release), [])
+        step.detail = launch.release
+    manifest = files.read_bytes(paths.manifest(current.app, launch.release)) or b"{}"
+    return {
+        "exported": {
+            "release": launch.release,
+            "digest": current.entry(launch.release)["digest"],
+            "settings": launch.settings,
+            "slot_conf": launch.slot_conf,
+            "manifest": json.loads(manifest),
+            "object": {"name": name, **about},
+        },
+        "backup": taken["id"] if taken else None,
+    }
+
+
+def pack(ctx, app: str, release: str, out) -> None:
+    """The contents of a release as the payload of `deploy` has them, each once."""
+    out.write(gzip.compress(b""))
+    contents = {sha256: path for (sha256, _), path in stage.have(app, [release]).items()}
+    for sha256, path in contents.items():
+        ctx.check_aborted()
+        with open(path, "rb") as file:
+            about = tarfile.TarInfo(sha256)
+            about.size = os.fstat(file.fileno()).st_size
+            out.write(about.tobuf(tarfile.GNU_FORMAT))
+            while data := file.read(stage.CHUNK):
+                out.write(data)
+            out.write(bytes(-about.size % tarfile.BLOCKSIZE))
+    out.write(bytes(2 * tarfile.BLOCKSIZE))
+
+
+class Copying(deploy.Deployment):
+    """The first release of a copy."""
+
+    def __init__(self, ctx, order: Order, store, given: dict):
+        release = given["exported"]
+        request = {
+            "app": order.app,
+            "digest": release["digest"],
+            "note": f"a copy of {order.of} {release['release']}",
+            "expect": {"live": None},
+            "force": True,
+            "locations": order.locations,
+            "settings": release["settings"],
+            "slot_conf": release["slot_conf"],
+            "manifest": release["manifest"],
+            "service_settings": order.service_settings,
+            "keep": order.keep,
+        }
+        super().__init__(ctx, deploy.Order(request), None)
+        # What is new has been done to these data already.
+        self.hooks_of = None
+        self.copy = order
+        self.store = store
+        self.given = given
+
+    def begin(self) -> None:
+        """A copy that is killed is known by this, and one with an end has it from the beginning."""
+        self.state.fields["copy_of"] = self.copy.of
+        if self.copy.ttl:
+            self.state.fields["expires"] = expiry.schedule(self.ctx, self.order.app, self.copy.ttl)
+        self.state.save()
+
+    def bring_files(self) -> stage.Staged:
+        about = self.given["exported"]["object"]
+        staged = []
+
+        def take(source) -> None:
+            staged.append(stage.stage(self.ctx, self.order.app, self.release, self.order.manifest, source, []))
+
+        what = "The release could not be copied"
+        streams.get(self.ctx, self.store, object_name(about["name"]), about, what, take, None)
+        return staged[0]
+
+    def prepare_data(self) -> None:
+        """The shares are the copy's own, and nobody uses them yet."""
+        settings = self.order.settings
+        if self.given["backup"]:
+            filling = restore.Filling(self.ctx, self.store, self.given["backup"], self.order.app, self.launch)
+            filling.fill(services.Asked.by(self.order.app, settings, {}))
+        if self.copy.scrub:
+            with self.ctx.step("scrub"):
+                try:
+                    self.scrub()
+                except Failure as failure:
+                    failure.hint = "Nothing is left of the copy."
+                    raise
+
+    def scrub(self) -> None:
+        """As the app's user, with its environment, in its sandbox: neither a script nor SQL can reach another app."""
+        planned = self.state.copy()
+        planned.fields["locations"] = self.locations
+        slots.configure(planned, self.slot, self.launch)
+        if "script" in self.copy.scrub:
+            hooks.run_script(
+                self.ctx, planned, self.slot, self.launch, self.copy.scrub["script"], "script to scrub with"
+            )
+            return
+        service = self.database()
+        argv = [services.script(service, "sql")]
+        called = f"SQL to scrub {service.name} with"
+        hooks.run_as_app(self.ctx, planned, self.slot, self.launch, argv, called, "scrub", self.copy.scrub["sql"])
+
+    def database(self) -> services.Service:
+        known = services.in_order([service["name"] for service in self.order.settings["services"]])
+        found = [service for service in known if service.has("sql")]
+        if len(found) != 1:
+            names = ", ".join(service.name for service in found) or "none"
+            raise Failure(
+                "service",
+                f"SQL goes into the one database of an app; those of {self.order.app} are: {names}.",
+                "Scrub with a script of the release.",
+            )
+        return found[0]
+
+    def give_up(self, error: BaseException) -> None:
+        """Half a copy, or one that was not scrubbed, is none: all of it goes."""
+        if self.state.live:
+            return
+        try:
+            with self.ctx.shielded():
+                slots.kill(self.ctx, paths.app_unit(self.order.app, self.slot))
+                remove.take_away(self.ctx, self.order.app, self.state, with_data=True)
+        except (Failure, OSError) as second:
+            self.ctx.warning(f"Not all of the copy could be taken away, the next clone-app will: {second}")
