@@ -1,6 +1,5 @@
 //! What a user calls a backup: `[DESTINATION/]APP[/ID]`.
 
-use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::error::{Explain, Kind};
@@ -9,8 +8,8 @@ use crate::names::{AppName, BadName};
 /// One backup of an app, or its newest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// The directory; nothing: where backups go when nobody says where.
-    pub destination: Option<PathBuf>,
+    /// A name, a URL or a directory; nothing: where backups go when nobody says where.
+    pub destination: Option<String>,
     pub app: AppName,
     /// Nothing: the newest.
     pub id: Option<BackupId>,
@@ -55,7 +54,7 @@ impl Explain for BadPlace {
     }
 
     fn hint(&self) -> Option<String> {
-        Some("write APP for its newest backup, APP/ID for another, and DIRECTORY/ before it when it is not where backups usually go; cloudtool list-backups shows them".to_owned())
+        Some("write APP for its newest backup, APP/ID for another, and a destination's name, URL or directory before it, with a slash, when it is not where backups usually go; cloudtool list-backups shows them".to_owned())
     }
 }
 
@@ -67,7 +66,7 @@ impl FromStr for Place {
         let (before, last) = split(bare);
         let id: Option<BackupId> = last.strip_suffix(".json").unwrap_or(last).parse().ok();
         let (destination, app) = if id.is_some() { before.map(split).unwrap_or((None, "")) } else { (before, last) };
-        let destination = destination.map(|dir| PathBuf::from(if dir.is_empty() { "/" } else { dir }));
+        let destination = destination.map(|dir| (if dir.is_empty() { "/" } else { dir }).to_owned());
         Ok(Place { destination, app: app.parse()?, id })
     }
 }
@@ -83,8 +82,7 @@ mod tests {
 
     fn place(text: &str) -> Option<(Option<String>, String, Option<String>)> {
         let place: Place = text.parse().ok()?;
-        let destination = place.destination.map(|dir| dir.display().to_string());
-        Some((destination, place.app.to_string(), place.id.map(|id| id.as_str().to_owned())))
+        Some((place.destination, place.app.to_string(), place.id.map(|id| id.as_str().to_owned())))
     }
 
     #[test]
@@ -94,6 +92,8 @@ mod tests {
         assert_eq!(place("shop"), Some((None, "shop".into(), None)));
         assert_eq!(place(&format!("shop/{id}")), Some((None, "shop".into(), some(id))));
         assert_eq!(place(&format!("/mnt/b/shop/{id}.json")), Some((some("/mnt/b"), "shop".into(), some(id))));
+        assert_eq!(place("s3://b/c/shop"), Some((some("s3://b/c"), "shop".into(), None)));
+        assert_eq!(place(&format!("offsite/shop/{id}")), Some((some("offsite"), "shop".into(), some(id))));
         assert_eq!(place("./shop/"), Some((some("."), "shop".into(), None)));
         assert_eq!(place("/shop"), Some((some("/"), "shop".into(), None)));
         for bad in ["", "/", id, "Shop", "shop/2026", "../.."] {

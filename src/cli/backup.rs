@@ -1,30 +1,28 @@
-use std::path::PathBuf;
-
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::NodeChoice;
 use super::context::Context;
 use super::data::{self, Found, Patience, Target};
-use crate::backup::Manifest;
+use crate::backup::{Destination, Manifest};
 use crate::error::{Failure, Kind};
 
-/// Back up the data of an app: every service, streamed to this machine
+/// Back up the data of an app: every service, streamed to where you say
 ///
 /// Databases are read from one snapshot each, and directories after them. The app goes on, and may be updated meanwhile. Files that
-/// an earlier backup in the same directory has are not sent again.
+/// an earlier backup at the same destination has are not sent again.
 #[derive(Debug, Args)]
 pub(super) struct Backup {
     /// The app, or a location it serves
     #[arg(value_name = "APP|LOCATION")]
     target: Target,
-    /// A directory of this machine; in it, one of each app
+    /// A destination's NAME in the configuration, s3://BUCKET/PREFIX, ssh://USER@HOST/PATH, or a directory of this machine
     #[arg(value_name = "DEST")]
-    destination: Option<PathBuf>,
-    /// Which backups stay there, e.g. '7 daily, 4 weekly'; without it all
+    destination: Option<String>,
+    /// Which backups stay there, e.g. '7 daily, 4 weekly'; without it what the configuration says of the destination, else all
     #[arg(long, value_name = "RULES")]
     keep: Option<String>,
-    /// Encrypt it for the owner of this age key (age1...); may be given several times
+    /// Encrypt it for the owner of this age key (age1...), besides those of the destination; may be given several times
     #[arg(long, value_name = "KEY")]
     recipient: Vec<String>,
     #[command(flatten)]
@@ -34,13 +32,15 @@ pub(super) struct Backup {
 }
 
 pub(super) fn run(context: &Context, args: Backup) -> Result<(), Failure> {
-    let dir = data::destination(args.destination.as_deref())?;
+    let destination = data::destination(context, args.destination.as_deref())?;
     let mut found = data::find(context, &args.target, &args.node)?;
+    let recipients = [args.recipient, destination.recipients.clone()].concat();
     let request = json!({
-        "verb": "backup", "app": found.app, "keep": args.keep, "recipients": args.recipient,
+        "verb": "backup", "app": found.app, "keep": args.keep.as_ref().or(destination.keep.as_ref()),
+        "recipients": recipients,
         "lock_timeout": args.patience.lock_timeout,
     });
-    let answer = take(context, &mut found, &dir, request)?;
+    let answer = take(context, &mut found, &destination, request)?;
     context.ui.event(&answer);
     Ok(())
 }
@@ -49,10 +49,10 @@ pub(super) fn run(context: &Context, args: Backup) -> Result<(), Failure> {
 pub(super) fn take(
     context: &Context,
     found: &mut Found,
-    dir: &std::path::Path,
+    destination: &Destination,
     request: Value,
 ) -> Result<Value, Failure> {
-    let answer = data::call(context, found, dir, request)?;
+    let answer = data::call(context, found, destination, request)?;
     let manifest: Manifest = serde_json::from_value(answer["backup"].clone()).map_err(|error| {
         Failure::new(Kind::Failed, format!("{} answered with a manifest that is none: {error}", found.remote.node()))
     })?;
@@ -63,7 +63,7 @@ pub(super) fn take(
         data::size(manifest.added()),
         manifest.seconds
     ));
-    context.ui.line(format!("  {}", dir.join(found.app.as_str()).join(&manifest.id).display()));
+    context.ui.line(format!("  {}", destination.called(found.app.as_str(), &manifest.id)));
     for (service, why) in &manifest.left_out {
         context.ui.line(format!("  without {service}: {why}"));
     }

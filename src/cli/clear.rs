@@ -29,7 +29,7 @@ pub(super) struct Clear {
 
 pub(super) fn run(context: &Context, args: Clear) -> Result<(), Failure> {
     let start = Instant::now();
-    let dir = data::destination(None)?;
+    let destination = data::destination(context, None)?;
     let mut found = data::find(context, &args.target, &args.node)?;
     let after = if args.no_backup { "There will be NO BACKUP of them." } else { "A backup is taken first." };
     context.ui.confirm_by_name(
@@ -38,11 +38,11 @@ pub(super) fn run(context: &Context, args: Clear) -> Result<(), Failure> {
     )?;
     let lock_timeout = args.patience.lock_timeout;
     if !args.no_backup {
-        let request = json!({"verb": "backup", "app": found.app, "lock_timeout": lock_timeout});
-        backup::take(context, &mut found, &dir, request)?;
+        let request = json!({"verb": "backup", "app": found.app, "recipients": destination.recipients, "lock_timeout": lock_timeout});
+        backup::take(context, &mut found, &destination, request)?;
     }
     let request = json!({"verb": "clear", "app": found.app, "lock_timeout": lock_timeout});
-    let answer = data::call(context, &mut found, &dir, request)?;
+    let answer = data::call(context, &mut found, &destination, request)?;
     context.ui.event(&answer);
     let seconds = start.elapsed().as_secs_f64();
     context.ui.line(format!("{} is empty: {} ({seconds:.2} s)", found.app, words(&answer["services"])));

@@ -1,6 +1,5 @@
 //! What the commands about an app's data share: which app is meant, and where backups lie.
 
-use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::Args;
@@ -8,11 +7,12 @@ use serde_json::{Value, json};
 
 use super::NodeChoice;
 use super::context::{Context, show};
-use crate::backup::Directory;
+use crate::backup::{At, Destination, Directory, Sources};
 use crate::deploy::Remote;
 use crate::error::{Failure, Kind};
 use crate::inventory::{Inventory, NodeRecord};
 use crate::names::{AppName, BadName, Location};
+use crate::node::{Error, Event};
 
 /// An app by its name, or by a location it serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,28 +70,53 @@ fn app_at(context: &Context, remote: &mut Remote, location: &Location) -> Result
     Ok(name.parse()?)
 }
 
-/// Where backups go when nobody says where: the configuration's `backups`, or a directory of cloudtool's own.
-pub(super) fn destination(asked: Option<&Path>) -> Result<PathBuf, Failure> {
-    let dir = match asked {
-        Some(dir) => dir.to_owned(),
-        None => Inventory::default_dir()?.join("backups"),
+/// What was asked for: a name of the configuration, a URL or a directory. When nobody says where: the configuration's `backups`,
+/// or a directory of cloudtool's own.
+pub(super) fn destination(context: &Context, asked: Option<&str>) -> Result<Destination, Failure> {
+    let config = context.config()?;
+    let Some(text) = asked.or(config.defaults.backups.as_deref()) else {
+        let dir = Inventory::default_dir()?.join("backups");
+        return Destination::directory(&dir)
+            .map_err(|error| Failure::new(Kind::Usage, format!("{} is no directory: {error}", dir.display())));
     };
-    std::path::absolute(&dir)
-        .map_err(|error| Failure::new(Kind::Usage, format!("{} is no directory: {error}", dir.display())))
+    let by = context.by();
+    let user = by.split('@').next().unwrap_or_default().to_owned();
+    let ask = |question: &str| context.ui.ask_secret(question).ok();
+    Ok(Destination::find(text, &Sources { config, ask: &ask, user })?)
 }
 
-/// Sends a request about backups in a directory of this machine, shows its steps, and writes it down as an event when it
-/// changes something.
-pub(super) fn call(context: &Context, found: &mut Found, dir: &Path, mut request: Value) -> Result<Value, Failure> {
-    request["store"] = json!({"kind": "client", "name": format!("{}:{}", context.by(), dir.display())});
-    let mut store = Directory::new(dir);
+/// Sends a request about the backups at a destination, shows its steps, and writes it down as an event when it changes something.
+pub(super) fn call(
+    context: &Context,
+    found: &mut Found,
+    destination: &Destination,
+    mut request: Value,
+) -> Result<Value, Failure> {
     let mut steps = context.ui.steps();
-    let answer = found.remote.call_with_store(request.clone(), &mut store, &mut |event| show(&mut steps, event));
+    let answer =
+        call_store(context, &mut found.remote, destination, request.clone(), &mut |event| show(&mut steps, event));
     drop(steps);
     let answer = answer.map_err(crate::node::Error::into_failure);
-    let verb = request["verb"].as_str().unwrap_or_default();
+    let verb = request["verb"].take();
+    let verb = verb.as_str().unwrap_or_default();
     context.record_answer(found.remote.node(), verb, Some(&found.app), &answer);
     answer
+}
+
+/// The same without a word about it. Only a directory of this machine has a part in the conversation: to other destinations the
+/// node goes by itself.
+pub(super) fn call_store(
+    context: &Context,
+    remote: &mut Remote,
+    destination: &Destination,
+    mut request: Value,
+    on_event: &mut dyn FnMut(Event),
+) -> Result<Value, Error> {
+    request["store"] = destination.request(&context.by());
+    match &destination.at {
+        At::Directory(dir) => remote.call_with_store(request, &mut Directory::new(dir), on_event),
+        At::S3 { .. } | At::Ssh { .. } => remote.call(request, on_event),
+    }
 }
 
 /// `1.5 GB`.

@@ -1,41 +1,42 @@
-use std::path::PathBuf;
+use std::path::Path;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::NodeChoice;
 use super::context::Context;
 use super::data;
-use crate::backup::{self, Manifest};
+use crate::backup::{self, At, Destination, Manifest};
 use crate::error::{Failure, Kind};
 use crate::names::AppName;
 use crate::ui::Table;
 
-/// List the backups in a directory of this machine
+/// List the backups at a destination
+///
+/// What is in a directory of this machine is read by itself. At other destinations it is a node that looks.
 #[derive(Debug, Args)]
 pub(super) struct ListBackups {
-    /// The app's name; without it all apps
-    app: Option<AppName>,
-    /// The directory
+    /// The app's name; without it all apps. A word that alone names a destination is one
+    app: Option<String>,
+    /// A destination's NAME in the configuration, s3://BUCKET/PREFIX, ssh://USER@HOST/PATH, or a directory of this machine
     #[arg(value_name = "DEST")]
-    destination: Option<PathBuf>,
+    destination: Option<String>,
+    #[command(flatten)]
+    node: NodeChoice,
 }
 
 pub(super) fn run(context: &Context, args: ListBackups) -> Result<(), Failure> {
-    let dir = data::destination(args.destination.as_deref())?;
-    let unreadable = |error| Failure::new(Kind::Failed, format!("{} cannot be read: {error}", dir.display()));
-    let apps = match &args.app {
-        Some(app) => vec![app.to_string()],
-        None => apps_in(&dir).map_err(unreadable)?,
+    let (app, destination) = match (&args.app, &args.destination) {
+        (Some(word), None) if is_destination(context, word)? => (None, Some(word)),
+        (app, destination) => (app.as_ref(), destination.as_ref()),
     };
-    let mut all: Vec<Manifest> = Vec::new();
-    for app in apps {
-        let (found, broken) = backup::list(&dir.join(&app)).map_err(unreadable)?;
-        all.extend(found);
-        for reason in broken {
-            context.ui.warn(&reason);
-        }
-    }
-    context.ui.answer(&json!({"destination": dir, "backups": all}), |ui| {
+    let app: Option<AppName> = app.map(|name| name.parse()).transpose()?;
+    let destination = data::destination(context, destination.map(String::as_str))?;
+    let all = match &destination.at {
+        At::Directory(dir) => in_directory(context, dir, app.as_ref())?,
+        At::S3 { .. } | At::Ssh { .. } => seen_by_node(context, &destination, app.as_ref(), &args.node)?,
+    };
+    context.ui.answer(&json!({"destination": destination.name, "backups": all}), |ui| {
         let mut table = Table::new(&["BACKUP", "AT", "NODE", "RELEASE", "SIZE", "NEW", "SERVICES", "BY"]);
         for manifest in &all {
             let services: Vec<&str> = manifest.services.keys().map(String::as_str).collect();
@@ -51,7 +52,7 @@ pub(super) fn run(context: &Context, args: ListBackups) -> Result<(), Failure> {
             ]);
         }
         if table.is_empty() {
-            ui.say(format!("No backup in {}. Take one: cloudtool backup APP", dir.display()));
+            ui.say(format!("No backup in {}. Take one: cloudtool backup APP", destination.name));
         } else {
             table.print(ui);
         }
@@ -59,8 +60,49 @@ pub(super) fn run(context: &Context, args: ListBackups) -> Result<(), Failure> {
     Ok(())
 }
 
+/// No app has a slash in its name.
+fn is_destination(context: &Context, word: &str) -> Result<bool, Failure> {
+    Ok(word.contains('/') || context.config()?.backups.contains_key(word))
+}
+
+fn in_directory(context: &Context, dir: &Path, app: Option<&AppName>) -> Result<Vec<Manifest>, Failure> {
+    let unreadable = |error| Failure::new(Kind::Failed, format!("{} cannot be read: {error}", dir.display()));
+    let apps = match app {
+        Some(app) => vec![app.to_string()],
+        None => apps_in(dir).map_err(unreadable)?,
+    };
+    let mut all = Vec::new();
+    for app in apps {
+        let (found, broken) = backup::list(&dir.join(&app)).map_err(unreadable)?;
+        all.extend(found);
+        for reason in broken {
+            context.ui.warn(&reason);
+        }
+    }
+    Ok(all)
+}
+
+fn seen_by_node(
+    context: &Context,
+    destination: &Destination,
+    app: Option<&AppName>,
+    choice: &NodeChoice,
+) -> Result<Vec<Manifest>, Failure> {
+    let node = context.node(choice, app, &[])?;
+    let (mut remote, _) = context.connect_installing(&node)?;
+    let request = json!({"verb": "backups", "app": app});
+    let answer: Value = data::call_store(context, &mut remote, destination, request, &mut |_| {})
+        .map_err(crate::node::Error::into_failure)?;
+    for reason in answer["broken"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        context.ui.warn(reason);
+    }
+    serde_json::from_value(answer["backups"].clone()).map_err(|error| {
+        Failure::new(Kind::Failed, format!("{} answered with a manifest that is none: {error}", remote.node()))
+    })
+}
+
 /// The directories that may be those of apps.
-fn apps_in(dir: &std::path::Path) -> std::io::Result<Vec<String>> {
+fn apps_in(dir: &Path) -> std::io::Result<Vec<String>> {
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

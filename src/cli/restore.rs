@@ -17,7 +17,7 @@ use crate::error::{Failure, Kind};
 /// failed request. Whatever goes wrong, the old data stay. What was written since the backup is lost.
 #[derive(Debug, Args)]
 pub(super) struct Restore {
-    /// [DIRECTORY/]APP for the newest backup of an app, [DIRECTORY/]APP/ID for another (see list-backups)
+    /// [DEST/]APP for the newest backup of an app, [DEST/]APP/ID for another (see list-backups)
     backup: Place,
     /// The app that gets the data, or a location it serves
     #[arg(value_name = "APP|LOCATION")]
@@ -54,7 +54,7 @@ impl Identity {
 pub(super) fn run(context: &Context, args: Restore) -> Result<(), Failure> {
     let start = Instant::now();
     let place = &args.backup;
-    let dir = data::destination(place.destination.as_deref())?;
+    let destination = data::destination(context, place.destination.as_deref())?;
     let identity = args.key.read()?;
     let mut found = data::find(context, &args.target, &args.node)?;
     if place.app != found.app && !args.other_app {
@@ -70,7 +70,7 @@ pub(super) fn run(context: &Context, args: Restore) -> Result<(), Failure> {
         "verb": "restore", "app": found.app, "of": place.app, "backup": place.id.as_ref().map(|id| id.as_str()),
         "identity": identity, "lock_timeout": args.patience.lock_timeout,
     });
-    let answer = data::call(context, &mut found, &dir, request)?;
+    let answer = data::call(context, &mut found, &destination, request)?;
     context.ui.event(&answer);
     report(context, &answer, start);
     Ok(())

@@ -14,7 +14,7 @@ use crate::error::Failure;
 /// Prove that a backup can be restored: load it beside the data in use, count, and take it away again
 #[derive(Debug, Args)]
 pub(super) struct VerifyBackup {
-    /// [DIRECTORY/]APP for the newest backup of an app, [DIRECTORY/]APP/ID for another (see list-backups)
+    /// [DEST/]APP for the newest backup of an app, [DEST/]APP/ID for another (see list-backups)
     backup: Place,
     #[command(flatten)]
     key: Identity,
@@ -26,14 +26,14 @@ pub(super) struct VerifyBackup {
 
 pub(super) fn run(context: &Context, args: VerifyBackup) -> Result<(), Failure> {
     let start = Instant::now();
-    let dir = data::destination(args.backup.destination.as_deref())?;
+    let destination = data::destination(context, args.backup.destination.as_deref())?;
     let identity = args.key.read()?;
     let mut found = data::find(context, &Target::App(args.backup.app.clone()), &args.node)?;
     let request = json!({
         "verb": "verify", "app": found.app, "backup": args.backup.id.as_ref().map(|id| id.as_str()),
         "identity": identity, "lock_timeout": args.patience.lock_timeout,
     });
-    let answer = data::call(context, &mut found, &dir, request)?;
+    let answer = data::call(context, &mut found, &destination, request)?;
     context.ui.event(&answer);
     let seconds = start.elapsed().as_secs_f64();
     context.ui.line(format!("backup {} of {} can be restored ({seconds:.2} s)", words(&answer["backup"]), found.app));

@@ -5,17 +5,20 @@
 //! number, a time or a path of an app may look like; [`settings`] is what travels to the node.
 
 pub mod app_ini;
+mod backups;
 pub mod clouds_yaml;
 pub mod edit;
 pub mod error;
 pub mod ini_file;
 pub mod paths;
+pub mod referred;
 mod runner;
 pub mod settings;
 pub mod user;
 pub mod values;
 
 pub use app_ini::AppConfig;
+pub use backups::BackupsConfig;
 pub use error::{Error, Problem, Warning};
 pub use settings::{Fetch, Platform, Runner, RunnerKind, ServiceUse, Settings};
 pub use user::{ProviderConfig, UserConfig};

@@ -5,6 +5,7 @@
 //! provider = hetzner
 //! node = web1
 //! keep = 5
+//! backups = offsite
 //!
 //! [provider:hetzner]
 //! provider = hetzner
@@ -12,12 +13,16 @@
 //!
 //! [service:couchdb]
 //! url = https://admin:...@couch.example.com
+//!
+//! [backups:offsite]
+//! url = s3://my-backups
 //! ```
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use super::backups::{self, BackupsConfig};
 use super::error::{Error, Problem, nearest};
 use super::ini_file::{self, Dialect, Entry, IniFile, Section};
 use super::values::{self, quoted};
@@ -33,6 +38,8 @@ pub struct UserConfig {
     pub providers: BTreeMap<String, ProviderConfig>,
     /// `[service:NAME]` by name: node-wide settings of a service. Any of them may be a secret.
     pub services: BTreeMap<String, BTreeMap<String, Secret>>,
+    /// `[backups:NAME]` by name.
+    pub backups: BTreeMap<String, BackupsConfig>,
 }
 
 /// `[defaults]`.
@@ -44,6 +51,8 @@ pub struct Defaults {
     pub provider: Option<String>,
     /// How many releases of an app stay on a node.
     pub keep: Option<u32>,
+    /// Where backups go when nobody says where: the NAME of a `[backups:NAME]`, a URL or a directory.
+    pub backups: Option<String>,
 }
 
 /// One `[provider:NAME]`.
@@ -98,7 +107,7 @@ const OLD_KEYS: [(&str, &str); 4] =
     [("image_id", "image"), ("image_name", "image"), ("remote_username", "user"), ("size_id", "size")];
 /// Values are taken as they are written: a secret may hold anything.
 pub(super) const DIALECT: Dialect = Dialect { literal: |_| true, bare: |_| false };
-const DEFAULT_KEYS: [&str; 3] = ["keep", "node", "provider"];
+const DEFAULT_KEYS: [&str; 4] = ["backups", "keep", "node", "provider"];
 
 impl Default for UserConfig {
     /// What holds without a file: the provider `default` is `local`.
@@ -108,6 +117,7 @@ impl Default for UserConfig {
             defaults: Defaults::default(),
             providers: BTreeMap::new(),
             services: BTreeMap::new(),
+            backups: BTreeMap::new(),
         };
         config.add_built_in();
         config
@@ -144,6 +154,7 @@ pub fn parse(path: &Path, text: &str) -> Result<UserConfig, Error> {
         defaults: Defaults::default(),
         providers: BTreeMap::new(),
         services: BTreeMap::new(),
+        backups: BTreeMap::new(),
     };
     let mut reader = Reader { file: &file, problems };
     for section in &file.sections {
@@ -155,7 +166,10 @@ pub fn parse(path: &Path, text: &str) -> Result<UserConfig, Error> {
                 let settings = section.entries.iter().map(|entry| (entry.key.clone(), Secret::new(entry.text())));
                 config.services.insert(name.to_owned(), settings.collect());
             }
-            Some(("provider" | "service", _)) => {}
+            Some(("backups", name)) if reader.is_name(section, name) => {
+                config.backups.insert(name.to_owned(), reader.backups(section, name));
+            }
+            Some(("provider" | "service" | "backups", _)) => {}
             None if section.name == "defaults" => config.defaults = reader.defaults(section),
             // The header was refused already.
             None if section.name.is_empty() => {}
@@ -198,7 +212,10 @@ impl UserConfig {
         };
         let setting =
             |(key, value): (&String, &Secret)| (names_secret(key) && literal(value)) || has_password(value.expose());
-        self.providers.values().any(provider) || self.services.values().flatten().any(setting)
+        let backups = |backups: &BackupsConfig| backups.secrets().any(literal);
+        self.providers.values().any(provider)
+            || self.backups.values().any(backups)
+            || self.services.values().flatten().any(setting)
     }
 }
 
@@ -248,6 +265,22 @@ impl Reader<'_> {
         provider
     }
 
+    fn backups(&mut self, section: &Section, name: &str) -> BackupsConfig {
+        let mut destination = BackupsConfig { name: name.to_owned(), ..BackupsConfig::default() };
+        for entry in &section.entries {
+            match destination.set(&entry.key, entry.text()) {
+                Ok(()) => {}
+                Err(Some(message)) => drop(self.checked::<()>(section, entry, Err(message))),
+                Err(None) => self.unknown_key(section, entry, &backups::KEYS),
+            }
+        }
+        if destination.url.is_empty() {
+            let message = "the key is missing: it says where backups go, e.g. url = s3://my-backups";
+            self.problems.push(self.file.problem(Some(section.line), format!("{}.url", section.name), message));
+        }
+        destination
+    }
+
     fn defaults(&mut self, section: &Section) -> Defaults {
         let mut defaults = Defaults::default();
         for entry in &section.entries {
@@ -258,6 +291,7 @@ impl Reader<'_> {
                     defaults.node = self.checked(section, entry, node);
                 }
                 "provider" => defaults.provider = Some(text),
+                "backups" => defaults.backups = Some(text),
                 "keep" => defaults.keep = self.checked(section, entry, values::number(&text, 2..=100)),
                 _ => self.unknown_key(section, entry, &DEFAULT_KEYS),
             }
@@ -289,10 +323,12 @@ impl Reader<'_> {
     }
 
     fn unknown_section(&mut self, section: &Section) {
-        let message = "unknown section: there are [defaults], [provider:NAME] and [service:NAME]";
+        let message = "unknown section: there are [defaults], [provider:NAME], [service:NAME] and [backups:NAME]";
         let mut problem = self.file.problem(Some(section.line), format!("[{}]", section.name), message);
         problem.suggestion = match section.name.split_once(':') {
-            Some((kind, name)) => nearest(kind, ["provider", "service"]).map(|kind| format!("[{kind}:{name}]")),
+            Some((kind, name)) => {
+                nearest(kind, ["backups", "provider", "service"]).map(|kind| format!("[{kind}:{name}]"))
+            }
             None => nearest(&section.name, ["defaults"]).map(|name| format!("[{name}]")),
         };
         self.problems.push(problem);
@@ -350,6 +386,23 @@ mod tests {
     }
 
     #[test]
+    fn a_destination_of_backups() {
+        let key = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+        let text = format!(
+            "[defaults]\nbackups = far\n[backups:far]\nurl = s3://mine/x\nsecret_key = sesame\nrecipients = {key},\n  {key}\nkeep = 7 daily, 4 weekly\n\
+             host_key = ssh-ed25519 AAAAC3 backup@host\n  ssh-rsa AAAAB3\n"
+        );
+        let config = parse(Path::new("x"), &text).unwrap();
+        assert_eq!(config.defaults.backups.as_deref(), Some("far"));
+        let far = &config.backups["far"];
+        assert_eq!((far.name.as_str(), far.url.as_str()), ("far", "s3://mine/x"));
+        assert_eq!((far.recipients.len(), far.keep.as_deref()), (2, Some("7 daily, 4 weekly")));
+        assert_eq!(far.host_keys, ["ssh-ed25519 AAAAC3", "ssh-rsa AAAAB3"]);
+        assert!(!format!("{config:?}").contains("sesame"));
+        insta::assert_snapshot!(problems("[backups:a]\nkeep = 7 dayly\nrecipients = age1x\nhost_key = x\nendpont = y\n"), @"");
+    }
+
+    #[test]
     fn all_problems_in_one_run() {
         insta::assert_snapshot!(problems("[defaults]\nprovider = hetzer\nkep = 1\nkeep = 1\nnode = A_b\n[provider:hetzner]\nsecrt = hunter2\nimage_name = x\n[provider:]\n[privider:x]\nprovider = y\n[general]\nhunter2\n"), @r#"
         cloudtool.ini:2: defaults.provider: there is no section [provider:hetzer], did you mean "hetzner"?
@@ -360,8 +413,8 @@ mod tests {
         cloudtool.ini:7: provider:hetzner.secrt: unknown key, did you mean "secret"?
         cloudtool.ini:8: provider:hetzner.image_name: unknown key, did you mean "image"?
         cloudtool.ini:9: [provider:]: "" is not a name: it has letters, digits, '-', '_' and '.'
-        cloudtool.ini:10: [privider:x]: unknown section: there are [defaults], [provider:NAME] and [service:NAME], did you mean "[provider:x]"?
-        cloudtool.ini:12: [general]: unknown section: there are [defaults], [provider:NAME] and [service:NAME]
+        cloudtool.ini:10: [privider:x]: unknown section: there are [defaults], [provider:NAME], [service:NAME] and [backups:NAME], did you mean "[provider:x]"?
+        cloudtool.ini:12: [general]: unknown section: there are [defaults], [provider:NAME], [service:NAME] and [backups:NAME]
         cloudtool.ini:13: neither [section] nor key = value
         "#);
     }
@@ -380,6 +433,7 @@ mod tests {
             "secret = hunter2",
             "token = hunter2",
             "endpoint = http://a:hunter2@b/",
+            "[backups:b]\nurl = s3://b\nsecret_key = hunter2",
             "[service:couchdb]\npassword = hunter2",
             "[service:couchdb]\nurl = https://a:hunter2@b/",
         ] {

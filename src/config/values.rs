@@ -36,6 +36,32 @@ pub fn seconds(text: &str, range: RangeInclusive<u32>) -> Result<u32, String> {
     })
 }
 
+/// Which backups stay: `7 daily, 4 weekly`.
+pub fn keep(text: &str) -> Result<String, String> {
+    const PERIODS: [&str; 6] = ["last", "hourly", "daily", "weekly", "monthly", "yearly"];
+    let rule = |part: &str| match part.split_whitespace().collect::<Vec<_>>()[..] {
+        [count, period] => {
+            PERIODS.contains(&period) && count.parse().is_ok_and(|count: u32| (1..=9999).contains(&count))
+        }
+        _ => false,
+    };
+    if text.split(',').all(rule) {
+        return Ok(text.split_whitespace().collect::<Vec<_>>().join(" "));
+    }
+    Err(format!("{} does not say what to keep: it is like '7 daily, 4 weekly' ({})", quoted(text), PERIODS.join(", ")))
+}
+
+/// A public key of age.
+pub fn age_recipient(text: &str) -> Result<String, String> {
+    let valid = text.strip_prefix("age1").is_some_and(|rest| {
+        rest.len() == 58 && rest.bytes().all(|byte| b"qpzry9x8gf2tvdw0s3jn54khce6mua7l".contains(&byte))
+    });
+    if valid {
+        return Ok(text.to_owned());
+    }
+    Err(format!("{} is no public key of age: age-keygen prints them, age1 and 58 letters and digits", quoted(text)))
+}
+
 /// Seconds as a person writes them.
 fn time(seconds: u32) -> String {
     match seconds {

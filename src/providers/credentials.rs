@@ -1,28 +1,16 @@
 //! Where a cloud's settings come from: the section of the configuration, what it refers to, or the cloud's own variables.
 
-use std::process::{Command, Stdio};
-
 use super::error::{Error, Result};
 use crate::config::ProviderConfig;
-use crate::config::paths::expand_home;
+use crate::config::referred;
+pub use crate::config::referred::{Ask, Found};
 use crate::names::Secret;
-
-/// Asks a person for a secret, by a question; `None` when there is nobody to ask.
-pub type Ask<'a> = &'a dyn Fn(&str) -> Option<Secret>;
 
 /// The settings of one section.
 #[derive(Clone, Copy)]
 pub struct Settings<'a> {
     pub section: &'a ProviderConfig,
     pub ask: Ask<'a>,
-}
-
-/// A setting, and where it is from.
-#[derive(Debug, Clone)]
-pub struct Found {
-    pub value: Secret,
-    /// `secret in [provider:x]`, `the variable HCLOUD_TOKEN`.
-    pub from: String,
 }
 
 impl<'a> Settings<'a> {
@@ -81,38 +69,9 @@ impl<'a> Settings<'a> {
     }
 
     fn resolve(&self, text: &str, from: String) -> Result<Found> {
-        let failed = |reason: String| Error::Credentials { message: format!("{from}: {reason}") };
-        if text == "TBD" {
-            let asked = (self.ask)(&format!("{} for {}", from, self.section.provider));
-            let value = asked.ok_or_else(|| failed("it says TBD, and there is no terminal to ask on".into()))?;
-            return Ok(Found { value, from: "what was typed".into() });
-        }
-        let (kind, rest) = text.split_once(':').unwrap_or_default();
-        let value = match kind {
-            "env" => std::env::var(rest).map_err(|_| failed(format!("the variable {rest} is not set")))?,
-            "file" => std::fs::read_to_string(expand_home(rest))
-                .map_err(|error| failed(format!("{rest} cannot be read: {error}")))?,
-            "command" => output_of(rest).map_err(failed)?,
-            _ => return Ok(Found { value: Secret::new(text), from }),
-        };
-        if value.trim().is_empty() {
-            return Err(failed(format!("{kind} gives nothing")));
-        }
-        Ok(Found { value: Secret::new(value.trim()), from: format!("{from}, which is {kind}:{rest}") })
+        referred::resolve(text, from, &self.section.provider, self.ask)
+            .map_err(|message| Error::Credentials { message })
     }
-}
-
-/// What a command (words, no shell) prints.
-fn output_of(line: &str) -> std::result::Result<String, String> {
-    let words = shlex::split(line).filter(|words| !words.is_empty()).ok_or("the command is not understood")?;
-    let output = Command::new(&words[0]).args(&words[1..]).stdin(Stdio::null()).output();
-    let output = output.map_err(|error| format!("{} cannot be run: {error}", words[0]))?;
-    if !output.status.success() {
-        let told = String::from_utf8_lossy(&output.stderr);
-        let last = told.lines().last().unwrap_or("it said nothing");
-        return Err(format!("{} failed: {last}", words[0]));
-    }
-    String::from_utf8(output.stdout).map_err(|_| format!("{} printed something that is no text", words[0]))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ import os
 import tempfile
 import time
 
-from . import checks, files, keep, lock, paths, renew, rollback, services, streams, trees
+from . import checks, files, keep, lock, packages, paths, renew, rollback, services, streams, trees
 from .context import Failure
 from .store import OBJECT, open_store
 from .times import now
@@ -26,6 +26,8 @@ def backup(ctx, payload) -> dict:
         current = rollback.existing(app)
         launch = renew.require_live(current)
         launch.tell_secrets(ctx, app)
+        if recipients:
+            packages.ensure(ctx, ["age"])
         store = open_store(ctx, payload, app)
         taking = Taking(ctx, store, current, launch, recipients)
         manifest = taking.run()
@@ -37,14 +39,32 @@ def backup(ctx, payload) -> dict:
 
 
 def backups(ctx, payload) -> dict:
-    app = checks.app_name(ctx.request.get("app"))
-    return {"app": app, "backups": manifests(open_store(ctx, payload, app))}
+    """Of one app, or of all that have some at a store which can say so."""
+    asked = ctx.request.get("app")
+    apps = [checks.app_name(asked)] if asked is not None else open_store(ctx, payload, "").apps()
+    found, broken = [], []
+    for app in apps:
+        store = open_store(ctx, payload, app)
+        for backup_id in ids(store):
+            try:
+                found.append(read_manifest(store, backup_id))
+            except Failure as failure:
+                # One that cannot be read hides no other.
+                if failure.code not in ("damaged", "unsupported"):
+                    raise
+                broken.append(failure.message)
+    return {"app": asked, "backups": found, "broken": broken}
 
 
 def manifests(store) -> list[dict]:
     """All that are whole, the newest first."""
-    names = [name for name in store.list() if name.endswith(".json")]
-    return [read_manifest(store, name.removesuffix(".json")) for name in sorted(names, reverse=True)]
+    return [read_manifest(store, backup_id) for backup_id in ids(store)]
+
+
+def ids(store) -> list[str]:
+    """Of all that have a manifest, the newest first."""
+    names = (name for name in store.list() if name.endswith(".json"))
+    return sorted((name.removesuffix(".json") for name in names), reverse=True)
 
 
 def read_manifest(store, backup_id: str) -> dict:

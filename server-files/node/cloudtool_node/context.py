@@ -85,9 +85,19 @@ class Context:
         self._aborted = False
         self._committed = False
         self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        # What is to be closed when the request is over.
+        self.at_end = contextlib.ExitStack()
 
     def close(self) -> None:
+        self.at_end.close()
         os.close(self.wake)
+
+    def wait(self, seconds: float) -> None:
+        """A pause that an abort ends, with an error."""
+        import select
+
+        select.select([self.wake], [], [], seconds)
+        self.check_aborted()
 
     # What is said to the client
 

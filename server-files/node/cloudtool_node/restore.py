@@ -3,7 +3,7 @@ switch, and destroys the shares again. `clear` switches to empty ones."""
 
 import time
 
-from . import backup, checks, files, lock, recover, renew, rollback, services, shares, streams, trees, users
+from . import backup, checks, files, lock, packages, recover, renew, rollback, services, shares, streams, trees, users
 from .context import Failure
 from .store import object_name, open_store
 
@@ -78,6 +78,9 @@ class Filling:
             raise Failure(
                 "damaged", f"The backup {self.manifest['id']} is of {self.manifest['app']}, not of {store.app}."
             )
+        if any(name.endswith(".age") for name in self.manifest["objects"]):
+            streams.require_identity(self.identity)
+            packages.ensure(ctx, ["age"])
         self.names = list(self.manifest["services"])
         self.counts: dict[str, dict] = {}
         asked = services.Asked.by(app, launch.settings, {})

@@ -1,4 +1,7 @@
-"""Where backups lie (docs/architecture.md, "Backups"): a few named objects of an app, written whole or not at all."""
+"""Where backups lie (docs/architecture.md, "Backups"): a few named objects of an app, written whole or not at all.
+
+The client's disk is reached over the session, what is elsewhere from the node itself: s3.py, sftp.py.
+"""
 
 import contextlib
 import json
@@ -14,10 +17,20 @@ AHEAD = 2
 
 
 def open_store(ctx, payload, app: str):
+    """`app`: whose objects are meant. `payload` is where the client's answers come from; None where there is no client."""
     about = ctx.request.get("store")
-    if not isinstance(about, dict) or about.get("kind") != "client":
-        raise checks.bad("The store is of no kind that this node knows.")
-    return ClientStore(ctx, payload.source, app, str(about.get("name") or "client"))
+    kind = about.get("kind") if isinstance(about, dict) else None
+    if kind == "client" and payload:
+        return ClientStore(ctx, payload.source, app, str(about.get("name") or "client"))
+    if kind == "s3":
+        from .s3 import S3Store
+
+        return S3Store(ctx, about, app)
+    if kind == "ssh":
+        from .sftp import SshStore
+
+        return SshStore(ctx, about, app)
+    raise checks.bad("The store is of no kind that this node knows.")
 
 
 def object_name(value) -> str:
@@ -26,14 +39,25 @@ def object_name(value) -> str:
     return value
 
 
-class ClientStore:
+class Store:
+    """What all of them have. `name` tells one destination from another."""
+
+    name: str
+
+    def read_whole(self, name: str, limit: int) -> bytes:
+        data = b"".join(self.read(name, limit))
+        if len(data) >= limit:
+            raise Failure("damaged", f"{name} is too long.", "Take another backup.")
+        return data
+
+
+class ClientStore(Store):
     """The client's disk: the node asks over the session, and the client answers in the order of the questions."""
 
     def __init__(self, ctx, source, app: str, name: str):
         self.ctx = ctx
         self.source = source
         self.app = app
-        # What tells one destination from another.
         self.name = name
 
     def list(self) -> dict[str, int]:
@@ -61,12 +85,6 @@ class ClientStore:
                     raise _lost()
                 left -= len(data)
                 yield data
-
-    def read_whole(self, name: str, limit: int) -> bytes:
-        data = b"".join(self.read(name, limit))
-        if len(data) >= limit:
-            raise Failure("damaged", f"{name} is too long.", "Take another backup.")
-        return data
 
     @contextlib.contextmanager
     def writer(self, name: str):

@@ -207,7 +207,8 @@ def get(ctx, store, name: str, about: dict, what: str, sink, identity: str | Non
     commands = [(DECOMPRESS, None)]
     with contextlib.ExitStack() as stack:
         if name.endswith(".age"):
-            commands.insert(0, (["age", "--decrypt", "--identity", stack.enter_context(held(identity))], None))
+            key = stack.enter_context(held(require_identity(identity)))
+            commands.insert(0, (["age", "--decrypt", "--identity", key], None))
         consumed_by_command = isinstance(sink, tuple)
         if consumed_by_command:
             commands.append(sink)
@@ -268,14 +269,20 @@ class Source:
             raise Failure("damaged", "A list of files ends in the middle of a line.", "Take another backup.")
 
 
-@contextlib.contextmanager
-def held(identity: str | None):
-    """A path under which one command of ours can read a secret that lies on no disk."""
+def require_identity(identity: str | None) -> str:
     if not identity:
         raise Failure("bad-request", "The backup is encrypted.", "Name the file with the key: --identity FILE.")
-    fd = os.memfd_create("identity")
+    return identity
+
+
+@contextlib.contextmanager
+def held(secret: str):
+    """A path under which a command of ours can read a secret that lies on no disk, while the block runs."""
+    fd = os.memfd_create("secret")
     try:
-        os.write(fd, identity.encode())
+        # ssh uses no key that others than its user may read.
+        os.fchmod(fd, 0o600)
+        os.write(fd, secret.encode())
         yield f"/proc/{os.getpid()}/fd/{fd}"
     finally:
         os.close(fd)
