@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::NodeChoice;
 use super::context::{Context, show};
 use crate::backup::{At, Destination, Directory, Sources};
+use crate::config::{BackupPlan, When};
 use crate::deploy::Remote;
 use crate::error::{Failure, Kind};
 use crate::inventory::{Inventory, NodeRecord};
@@ -83,6 +84,26 @@ pub(super) fn destination(context: &Context, asked: Option<&str>) -> Result<Dest
     let user = by.split('@').next().unwrap_or_default().to_owned();
     let ask = |question: &str| context.ui.ask_secret(question).ok();
     Ok(Destination::find(text, &Sources { config, ask: &ask, user })?)
+}
+
+/// What a node is told that is to back an app up by itself; nothing where app.ini has no such wish.
+pub(super) fn schedule(context: &Context, plan: Option<&BackupPlan>) -> Result<Option<Value>, Failure> {
+    let Some((plan, when)) = plan.and_then(|plan| Some((plan, plan.when.as_ref()?))) else { return Ok(None) };
+    let destination = destination(context, plan.to.as_deref())?;
+    if let At::Directory(_) = destination.at {
+        let message = format!("backup.to: the node cannot put backups into {}, which is here", destination.name);
+        return Err(Failure::new(Kind::Usage, message)
+            .hint("name a [backups:NAME] of your configuration with a url like s3://BUCKET or ssh://HOST/PATH"));
+    }
+    let mut told = json!({
+        "to": destination.name, "keep": plan.keep.as_ref().or(destination.keep.as_ref()),
+        "recipients": destination.recipients, "store": destination.request(&context.by()),
+    });
+    match when {
+        When::Every(minutes) => told["every"] = json!(minutes),
+        When::At(at) => told["at"] = json!(at),
+    }
+    Ok(Some(told))
 }
 
 /// Sends a request about the backups at a destination, shows its steps, and writes it down as an event when it changes something.

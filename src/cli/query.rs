@@ -34,7 +34,7 @@ pub(super) fn run(context: &Context, args: Query) -> Result<(), Failure> {
             facts["disk_free_mb"]
         ));
         let mut table =
-            Table::new(&["APP", "LIVE", "STATE", "MEMORY", "SINCE", "BY", "SERVICES", "LOCATIONS", "EXPIRES"]);
+            Table::new(&["APP", "LIVE", "STATE", "MEMORY", "SINCE", "BY", "BACKUP", "SERVICES", "LOCATIONS", "EXPIRES"]);
         for app in answer["apps"].as_array().into_iter().flatten() {
             let memory = app["memory_mb"].as_f64().map(|mb| format!("{mb:.0} MB")).unwrap_or_default();
             let cell = |key: &str| words(&app[key]);
@@ -45,6 +45,7 @@ pub(super) fn run(context: &Context, args: Query) -> Result<(), Failure> {
                 memory,
                 cell("since"),
                 cell("by"),
+                words(&app["backup"]["taken"]["at"]),
                 cell("services"),
                 cell("locations"),
                 cell("expires"),
@@ -55,8 +56,30 @@ pub(super) fn run(context: &Context, args: Query) -> Result<(), Failure> {
         } else {
             table.print(ui);
         }
+        for app in answer["apps"].as_array().into_iter().flatten() {
+            for warning in warnings(app) {
+                ui.warn(&warning);
+            }
+        }
     });
     Ok(())
+}
+
+/// What is not well with an app's backups.
+fn warnings(app: &Value) -> Vec<String> {
+    let (name, backup) = (words(&app["app"]), &app["backup"]);
+    let mut warnings = Vec::new();
+    if let Some(failed) = backup["failed"].as_object() {
+        warnings.push(format!(
+            "{name}: the last backup, at {}, failed: {}",
+            words(&failed["at"]),
+            words(&failed["message"])
+        ));
+    }
+    if backup["taken"].is_object() && backup["verified"].is_null() {
+        warnings.push(format!("{name} has backups, and none was ever verified: cloudtool verify-backup [DEST/]{name}"));
+    }
+    warnings
 }
 
 /// The first word is a node if it is the name of one.

@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::context::{Context, show};
-use super::{NodeChoice, setup_node};
+use super::{NodeChoice, data, setup_node};
 use crate::app::payload;
 use crate::config::AppConfig;
 use crate::deploy::{Action, Plan, Probe, Remote, Source};
@@ -60,27 +60,30 @@ pub(super) fn run(context: &Context, args: Update) -> Result<(), Failure> {
     }
     let locations = if args.hosts.is_empty() { config.locations.clone() } else { args.hosts.clone() };
     let node = context.node(&args.node, Some(&config.name), &locations)?;
+    // What is wrong with it is said before anything is done.
+    let schedule = if args.plan { None } else { data::schedule(context, config.settings.backup.as_ref())? };
     let mut steps = context.ui.steps();
     let (source, mut remote) = prepare(context, &args.dir, config, &services, &node, &mut steps)?;
-    let (plan, answer) = loop {
+    let (plan, scheduled, answer) = loop {
         let probe = look(context, &mut remote, &source, &locations, args.plan, &mut steps)?;
         let locations = or_default(locations.clone(), &probe, &node, &source.config.name)?;
         let plan = Plan::new(&source, &locations, &probe, &node.name, args.force)?;
         if args.plan {
             return show_plan(context, &plan, args.exit_code);
         }
+        let scheduled = probe.app.as_ref().is_some_and(|app| app.scheduled);
         if plan.action == Action::Nothing {
+            set_schedule(context, &mut remote, &plan, schedule, scheduled, &mut steps)?;
             drop(steps);
             say_unchanged(&context.ui, &plan, start);
             print_timings(&context.ui, args.timings, start, &remote);
             return Ok(());
         }
         match apply(context, &args, &plan, &source, &probe, &mut remote, &mut steps).transpose() {
-            Some(answer) => break (plan, answer),
+            Some(answer) => break (plan, scheduled, answer),
             None => steps.waiting("somebody else has just updated it: looking again"),
         }
     };
-    drop(steps);
     let (result, detail) = match &answer {
         Ok(answer) => ("done", answer["release"].as_str().unwrap_or_default().to_owned()),
         Err(failure) => ("failed", failure.message.clone()),
@@ -88,8 +91,28 @@ pub(super) fn run(context: &Context, args: Update) -> Result<(), Failure> {
     context.record("update", Some(&node.name), Some(&plan.app), result, Some(&detail));
     let answer = answer?;
     context.remember_locations(&node, &plan.app, &answer)?;
+    let set = set_schedule(context, &mut remote, &plan, schedule, scheduled, &mut steps);
+    drop(steps);
     report(context, &plan, &node, &answer, start);
     print_timings(&context.ui, args.timings, start, &remote);
+    set
+}
+
+/// Tells the node when to back the app up by itself, each time: where to, and with which secrets, may have changed.
+fn set_schedule(
+    context: &Context,
+    remote: &mut Remote,
+    plan: &Plan,
+    wanted: Option<Value>,
+    is_set: bool,
+    steps: &mut Steps,
+) -> Result<(), Failure> {
+    if wanted.is_none() && !is_set {
+        return Ok(());
+    }
+    let request = json!({"verb": "schedule", "app": plan.app, "plan": wanted, "lock_timeout": 60});
+    let answer = remote.call(request, &mut |event| show(steps, event)).map_err(Error::into_failure)?;
+    context.ui.event(&answer);
     Ok(())
 }
 

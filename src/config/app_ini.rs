@@ -10,6 +10,7 @@ use super::settings::{Fetch, Platform, ServiceUse, Settings, Snapshot};
 use super::values::{self, quoted};
 use crate::names::{AppName, Location};
 
+mod backup;
 mod reader;
 mod what_runs;
 
@@ -118,10 +119,10 @@ impl<'a> Reader<'a> {
     /// Sections and keys that we do not know, or know to do nothing.
     fn check_names(&mut self) {
         for section in &self.file.sections {
-            if !["production", "env", ""].contains(&section.name.as_str()) {
+            if !["production", "env", "backup", ""].contains(&section.name.as_str()) {
                 let mut problem =
                     self.file.problem(Some(section.line), format!("[{}]", section.name), "unknown section");
-                problem.suggestion = nearest(&section.name, ["production", "env"]);
+                problem.suggestion = nearest(&section.name, ["production", "env", "backup"]);
                 self.problems.push(problem);
             }
         }
@@ -195,6 +196,7 @@ impl<'a> Reader<'a> {
             request_timeout: self.seconds("request_timeout", 60, 1..=24 * 3600),
             drain_timeout: self.seconds("drain_timeout", 30, 1..=3600),
             env: self.env(),
+            backup: self.backup(),
         }
     }
 

@@ -20,5 +20,5 @@ pub mod values;
 pub use app_ini::AppConfig;
 pub use backups::BackupsConfig;
 pub use error::{Error, Problem, Warning};
-pub use settings::{Fetch, Platform, Runner, RunnerKind, ServiceUse, Settings};
+pub use settings::{BackupPlan, Fetch, Platform, Runner, RunnerKind, ServiceUse, Settings, When};
 pub use user::{ProviderConfig, UserConfig};

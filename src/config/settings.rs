@@ -36,6 +36,32 @@ pub struct Settings {
     /// Seconds.
     pub drain_timeout: u32,
     pub env: BTreeMap<String, String>,
+    /// `[backup]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupPlan>,
+}
+
+/// When the node backs the app up by itself, and how a copy of its data is checked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupPlan {
+    /// Nothing: when somebody asks for it.
+    #[serde(flatten)]
+    pub when: Option<When>,
+    /// A destination of whoever deploys: the NAME of a `[backups:NAME]`, or a URL.
+    pub to: Option<String>,
+    /// Which backups stay: `7 daily, 4 weekly`.
+    pub keep: Option<String>,
+    /// A file of the app and its arguments, which fails when a copy of the data is not good.
+    pub check: Option<Vec<String>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum When {
+    /// So many minutes, from midnight on.
+    Every(u32),
+    /// A time of the day, `03:15`, of the node's clock.
+    At(String),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -399,7 +399,13 @@ mod tests {
         assert_eq!((far.recipients.len(), far.keep.as_deref()), (2, Some("7 daily, 4 weekly")));
         assert_eq!(far.host_keys, ["ssh-ed25519 AAAAC3", "ssh-rsa AAAAB3"]);
         assert!(!format!("{config:?}").contains("sesame"));
-        insta::assert_snapshot!(problems("[backups:a]\nkeep = 7 dayly\nrecipients = age1x\nhost_key = x\nendpont = y\n"), @"");
+        insta::assert_snapshot!(problems("[backups:a]\nkeep = 7 dayly\nrecipients = age1x\nhost_key = x\nendpont = y\n"), @r#"
+        cloudtool.ini:1: backups:a.url: the key is missing: it says where backups go, e.g. url = s3://my-backups
+        cloudtool.ini:2: backups:a.keep: "7 dayly" does not say what to keep: it is like '7 daily, 4 weekly' (last, hourly, daily, weekly, monthly, yearly)
+        cloudtool.ini:3: backups:a.recipients: "age1x" is no public key of age: age-keygen prints them, age1 and 58 letters and digits
+        cloudtool.ini:4: backups:a.host_key: "x" is no public key of a server: ssh-keyscan prints them, e.g. ssh-ed25519 AAAA...
+        cloudtool.ini:5: backups:a.endpont: unknown key, did you mean "endpoint"?
+        "#);
     }
 
     #[test]

@@ -50,6 +50,9 @@ pub struct AppFacts {
     /// The live release is what we asked about, and runs.
     #[serde(default)]
     pub same: bool,
+    /// The node backs it up by itself.
+    #[serde(default)]
+    pub scheduled: bool,
     pub next: ReleaseId,
     /// Contents that need not travel, `SHA256:MODE`. Left out when `same`.
     #[serde(default)]

@@ -9,7 +9,7 @@ import os
 import tempfile
 import time
 
-from . import checks, files, keep, lock, packages, paths, renew, rollback, services, streams, trees
+from . import checks, files, keep, lock, packages, paths, records, renew, rollback, services, streams, trees
 from .context import Failure
 from .store import OBJECT, open_store
 from .times import now
@@ -22,20 +22,30 @@ def backup(ctx, payload) -> dict:
     app = checks.app_name(ctx.request.get("app"))
     recipients = checks.age_recipients(ctx.request.get("recipients") or [])
     rules = keep.parse(ctx.request.get("keep"))
+    scheduled = bool(ctx.request.get("scheduled"))
     with lock.backup(ctx, app):
         current = rollback.existing(app)
-        launch = renew.require_live(current)
-        launch.tell_secrets(ctx, app)
-        if recipients:
-            packages.ensure(ctx, ["age"])
-        store = open_store(ctx, payload, app)
-        taking = Taking(ctx, store, current, launch, recipients)
-        manifest = taking.run()
-        pruned = []
-        if rules:
-            with ctx.step("prune"):
-                pruned = keep.prune(ctx, store, rules, manifests(store))
+        try:
+            store = open_store(ctx, payload, app)
+            manifest = take(ctx, store, current, recipients)
+            records.taken(app, manifest, store.name, scheduled)
+            pruned = []
+            if rules:
+                with ctx.step("prune"):
+                    pruned = keep.prune(ctx, store, rules, manifests(store))
+        except (Failure, OSError) as problem:
+            if not ctx.aborting():
+                records.failed(app, ctx.redacted(str(problem)), scheduled)
+            raise
         return {"app": app, "backup": manifest, "pruned": pruned}
+
+
+def take(ctx, store, current, recipients: list[str]) -> dict:
+    launch = renew.require_live(current)
+    launch.tell_secrets(ctx, current.app)
+    if recipients:
+        packages.ensure(ctx, ["age"])
+    return Taking(ctx, store, current, launch, recipients).run()
 
 
 def backups(ctx, payload) -> dict:

@@ -32,12 +32,13 @@ def boot() -> int:
 
 
 def wanted(found: state.State) -> list[str]:
-    """The units of an app that run: the live slot, the socket that wakes the other one, and the timer of its end."""
+    """The units of an app that run: the live slot, the socket that wakes the other one, the timers of its end and its backups."""
     ending = expiry.wanted(found)
     if found.live is None:
         return ending
     units = [*ending, paths.app_unit(found.app, found.live_slot)]
-    return units + ([paths.wake_socket(found.app, found.idle_slot)] if found.previous else [])
+    units += [paths.wake_socket(found.app, found.idle_slot)] if found.previous else []
+    return units + ([paths.backup_timer(found.app)] if os.path.exists(paths.backup_plan(found.app)) else [])
 
 
 def configure(found: state.State) -> None:

@@ -200,6 +200,11 @@ def settings(value) -> dict:
     if value.setdefault("memory", None) is not None:
         whole_number(value["memory"], "memory", 8 << 20, 1 << 50)
     variables(value.setdefault("env", {}), "[env]")
+    backup = value.get("backup") or {}
+    if not isinstance(backup, dict):
+        raise bad("[backup] is not an object.")
+    if backup.get("check") is not None:
+        _hook({"script": backup["check"]})
     return value
 
 

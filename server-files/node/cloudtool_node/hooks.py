@@ -17,16 +17,17 @@ INTERPRETERS = {".py": "python3", ".php": "php", ".sh": "sh"}
 
 
 def run_script(
-    ctx, state, slot: str, launch: slots.Launch, words: list[str], called: str = "update_fetch script"
+    ctx, state, slot: str, launch: slots.Launch, words: list[str], called: str = "update_fetch script", environment=None
 ) -> None:
-    """One script of the release, with its words as they are: no shell has a part in it."""
+    """One script of the release, with its words as they are: no shell has a part in it. `environment` is another file
+    with variables than the slot's."""
     ctx.log("hook", "script: " + " ".join(words))
     argv = command(paths.release(state.app, launch.release), words, launch.settings["platform"], called)
-    run_as_app(ctx, state, slot, launch, argv, f"{called} {words[0]}", f"script {json.dumps(words)}")
+    run_as_app(ctx, state, slot, launch, argv, f"{called} {words[0]}", f"script {json.dumps(words)}", environment=environment)
 
 
 def run_as_app(
-    ctx, state, slot: str, launch: slots.Launch, argv: list[str], called: str, logged: str, input: str | None = None
+    ctx, state, slot: str, launch: slots.Launch, argv: list[str], called: str, logged: str, input=None, environment=None
 ) -> None:
     """A command as the app's user in its sandbox, with the environment of a slot that is configured."""
     started = time.monotonic()
@@ -39,7 +40,7 @@ def run_as_app(
             "--collect",
             f"--unit={paths.hook_unit(state.app)}",
             f"--working-directory={paths.release(state.app, launch.release)}",
-            f"--property=EnvironmentFile={paths.slot_env(state.app, slot)}",
+            f"--property=EnvironmentFile={environment or paths.slot_env(state.app, slot)}",
             *(f"--property={line}" for line in sandbox(state.app, slot)),
             "--",
             # systemd puts variables in the place of $NAME, and $ in that of $$.

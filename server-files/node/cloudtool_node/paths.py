@@ -116,6 +116,23 @@ def snapshots(name: str) -> str:
     return f"{SNAPSHOTS}/{name}"
 
 
+def backup_record(name: str) -> str:
+    return f"{BACKUPS}/{name}/record.json"
+
+
+def backup_plan(name: str) -> str:
+    """When and where the node backs an app up by itself. It holds secrets."""
+    return f"{SECRETS}/{name}/.backup.json"
+
+
+def backup_timer(name: str) -> str:
+    return f"cloudtool-backup@{name}.timer"
+
+
+def backup_service(name: str) -> str:
+    return f"cloudtool-backup@{name}.service"
+
+
 def logs(name: str) -> str:
     return f"{LOGS}/{name}"
 

@@ -38,6 +38,7 @@ def describe(found: state.State, request: dict) -> dict:
         "slot": found.live_slot,
         "locations": found.locations,
         "same": same,
+        "scheduled": os.path.exists(paths.backup_plan(found.app)),
         "healthy": healthy,
         "next": found.next_release(),
         "kept": found.kept,

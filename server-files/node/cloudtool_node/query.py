@@ -2,7 +2,7 @@
 
 import fnmatch
 
-from . import checks, files, paths, probe, slots, state
+from . import checks, files, paths, probe, records, schedule, slots, state
 
 
 def query(ctx, _payload) -> dict:
@@ -37,7 +37,14 @@ def describe(found: state.State, shown: dict) -> dict:
         "releases": len(found.kept),
         "copy_of": found.fields.get("copy_of"),
         "expires": found.fields.get("expires"),
+        "backup": backup_of(found.app),
     }
+
+
+def backup_of(app: str) -> dict:
+    """What is planned, and what came of it."""
+    plan = schedule.load(app) or {}
+    return {name: plan.get(name) for name in ("every", "at", "to")} | records.load(app)
 
 
 def running_state(unit: dict) -> str:

@@ -2,7 +2,7 @@
 
 import os
 
-from . import activate, checks, expiry, files, lock, paths, slots, state, users
+from . import activate, checks, expiry, files, lock, paths, schedule, slots, state, users
 from .context import Failure
 from .state import SLOTS
 
@@ -58,6 +58,7 @@ def has_data(app: str) -> bool:
 
 
 def stop(ctx, app: str) -> None:
+    schedule.cancel(ctx, app)
     slots.systemctl(ctx, "stop", *slots.all_units(app), paths.hook_unit(app), check=False)
     slots.systemctl(ctx, "reset-failed", *slots.all_units(app), check=False)
 

@@ -3,7 +3,25 @@ switch, and destroys the shares again. `clear` switches to empty ones."""
 
 import time
 
-from . import backup, checks, files, lock, packages, recover, renew, rollback, services, shares, streams, trees, users
+from . import (
+    backup,
+    checks,
+    files,
+    hooks,
+    lock,
+    packages,
+    paths,
+    records,
+    recover,
+    renew,
+    rollback,
+    services,
+    shares,
+    slots,
+    streams,
+    trees,
+    users,
+)
 from .context import Failure
 from .store import object_name, open_store
 
@@ -28,12 +46,29 @@ def verify(ctx, payload) -> dict:
         numbers = current.doom_next(filling.names)
         current.save()
         try:
-            renew.fill_shares(ctx, current, launch, numbers, filling.fill)
+            led = renew.fill_shares(ctx, current, launch, numbers, filling.fill)
+            run_check(ctx, current, led)
         finally:
             with ctx.shielded(), ctx.step("prune"):
                 shares.destroy_doomed(ctx, current)
         seconds = round(time.monotonic() - started, 3)
+        records.verified(app, filling.manifest["id"], seconds)
         return {"app": app, "backup": filling.manifest["id"], "counts": filling.counts, "seconds": seconds}
+
+
+def run_check(ctx, current, led) -> None:
+    """What the app says about a copy of its data: `check` of [backup] in app.ini, with the variables that lead to the copy."""
+    script = (led.settings.get("backup") or {}).get("check")
+    if not script:
+        return
+    slot = current.idle_slot
+    environment = f"{paths.RUN}/verify-{current.app}.env"
+    with ctx.step("check"):
+        files.write(environment, slots.environment_file(slots.environment(current, slot, led)))
+        try:
+            hooks.run_script(ctx, current, slot, led, script, "check", environment)
+        finally:
+            files.remove(environment)
 
 
 def clear(ctx, _payload) -> dict:

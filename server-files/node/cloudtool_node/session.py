@@ -29,6 +29,7 @@ VERBS = {
     "remove": ("remove", True),
     "restore": ("restore", True),
     "rollback": ("rollback", True),
+    "schedule": ("schedule", True),
     "setup": ("setup", True),
     "verify": ("restore", True),
     "version": ("probe", False),
@@ -48,6 +49,10 @@ def main() -> int:
         from . import expiry
 
         return expiry.main(sys.argv[2])
+    if sys.argv[1:2] == ["backup"] and len(sys.argv) == 3:
+        from . import schedule
+
+        return schedule.run(sys.argv[2])
     out = Writer()
     source = Input(0)
     while (line := source.line()) is not None:
@@ -161,14 +166,15 @@ class Watcher:
             self.ctx.abort()
 
 
-def answer(line: bytes, source: Input, out: Writer) -> None:
+def answer(line: bytes, source: Input, out: Writer) -> bool:
+    """Says whether it went well."""
     try:
         request = json.loads(line)
         verb = request["verb"]
         module, changing = VERBS[verb]
     except (ValueError, KeyError, TypeError, RecursionError):
         out.write(error_event(Failure("bad-request", "The node program does not understand this request."), None))
-        return
+        return False
     ctx = Context(request, out)
     payload = Payload(source, verb in HAS_PAYLOAD)
     result = None
@@ -193,6 +199,7 @@ def answer(line: bytes, source: Input, out: Writer) -> None:
         ctx.close()
     if changing:
         audit.record(ctx, outcome, (result or {}).get("release"))
+    return outcome == "ok"
 
 
 def perform(ctx, module, verb, payload) -> dict:
