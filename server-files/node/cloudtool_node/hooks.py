@@ -23,7 +23,9 @@ def run_script(
     with variables than the slot's."""
     ctx.log("hook", "script: " + " ".join(words))
     argv = command(paths.release(state.app, launch.release), words, launch.settings["platform"], called)
-    run_as_app(ctx, state, slot, launch, argv, f"{called} {words[0]}", f"script {json.dumps(words)}", environment=environment)
+    run_as_app(
+        ctx, state, slot, launch, argv, f"{called} {words[0]}", f"script {json.dumps(words)}", environment=environment
+    )
 
 
 def run_as_app(
