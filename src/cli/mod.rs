@@ -16,6 +16,7 @@ mod destroy_node;
 mod exec;
 mod first_login;
 mod forget_host_key;
+mod forward;
 mod host_key;
 mod import_clouds;
 mod init;
@@ -36,6 +37,8 @@ mod remote_line;
 mod remove;
 mod restore;
 mod rollback;
+mod service_console;
+mod service_info;
 mod setup_node;
 mod several;
 mod shell;
@@ -135,6 +138,7 @@ enum Command {
     DestroyNode(destroy_node::DestroyNode),
     Exec(exec::Exec),
     ForgetHostKey(forget_host_key::ForgetHostKey),
+    Forward(forward::Forward),
     ImportClouds(import_clouds::ImportClouds),
     Init(init::Init),
     ListBackups(list_backups::ListBackups),
@@ -155,6 +159,8 @@ enum Command {
     /// Let suspended nodes go on
     ResumeNode(SwitchNodes),
     Rollback(rollback::Rollback),
+    ServiceConsole(service_console::ServiceConsole),
+    ServiceInfo(service_info::ServiceInfo),
     SetupNode(setup_node::SetupNode),
     Shell(shell::Shell),
     Ssh(ssh::Ssh),
@@ -241,6 +247,7 @@ fn run(cli: Cli, ui: &Ui, unfinished: &Unfinished) -> Result<(), Failure> {
         Command::DestroyNode(args) => destroy_node::run(&context, args),
         Command::Exec(args) => exec::run(&context, args),
         Command::ForgetHostKey(args) => forget_host_key::run(&context, args),
+        Command::Forward(args) => forward::run(&context, args),
         Command::ImportClouds(args) => import_clouds::run(&context, args),
         Command::Init(args) => init::run(&context, args),
         Command::ListBackups(args) => list_backups::run(&context, args),
@@ -259,6 +266,8 @@ fn run(cli: Cli, ui: &Ui, unfinished: &Unfinished) -> Result<(), Failure> {
         Command::Restore(args) => restore::run(&context, args),
         Command::ResumeNode(args) => switch_nodes::run(&context, Switch::Resume, args),
         Command::Rollback(args) => rollback::run(&context, args),
+        Command::ServiceConsole(args) => service_console::run(&context, args),
+        Command::ServiceInfo(args) => service_info::run(&context, args),
         Command::SetupNode(args) => setup_node::run(&context, args),
         Command::Shell(args) => shell::run(&context, args),
         Command::Ssh(args) => ssh::run(&context, args),

@@ -33,8 +33,18 @@ pub(super) fn run(context: &Context, args: Query) -> Result<(), Failure> {
             facts["memory_mb"],
             facts["disk_free_mb"]
         ));
-        let mut table =
-            Table::new(&["APP", "LIVE", "STATE", "MEMORY", "SINCE", "BY", "BACKUP", "SERVICES", "LOCATIONS", "EXPIRES"]);
+        let mut table = Table::new(&[
+            "APP",
+            "LIVE",
+            "STATE",
+            "MEMORY",
+            "SINCE",
+            "BY",
+            "BACKUP",
+            "SERVICES",
+            "LOCATIONS",
+            "EXPIRES",
+        ]);
         for app in answer["apps"].as_array().into_iter().flatten() {
             let memory = app["memory_mb"].as_f64().map(|mb| format!("{mb:.0} MB")).unwrap_or_default();
             let cell = |key: &str| words(&app[key]);

@@ -37,19 +37,29 @@ pub(super) fn run(context: &Context, args: Ssh) -> Result<(), Failure> {
         node = context.inventory()?.get_node(&node.provider, &node.id)?.unwrap_or(node);
     }
     let line = if args.command.is_empty() { None } else { Some(remote_line::of(&args.command)?) };
-    let arguments = arguments(&node, &context.destination(&node), KnownHosts::open()?.path(), args.tty, line);
+    become_ssh(context, &node, Wanted { tty: args.tty, forward: None, line })
+}
+
+/// What is wanted of ssh beside a connection.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    /// A terminal although there is a line.
+    pub(super) tty: bool,
+    /// Nothing but a forwarded port, as `-L` says it.
+    pub(super) forward: Option<String>,
+    /// What the node's shell gets.
+    pub(super) line: Option<String>,
+}
+
+/// Puts ssh in the place of this program. Comes back only when that fails.
+pub(super) fn become_ssh(context: &Context, node: &NodeRecord, wanted: Wanted) -> Result<(), Failure> {
+    let arguments = arguments(node, &context.destination(node), KnownHosts::open()?.path(), wanted);
     let error = Command::new("ssh").args(arguments).exec();
     Err(Failure::new(Kind::Failed, format!("ssh cannot be started: {error}")).hint("install openssh-client"))
 }
 
 /// What ssh is told. Nothing of it passes a shell on this machine.
-fn arguments(
-    node: &NodeRecord,
-    destination: &Destination,
-    own_known_hosts: &Path,
-    tty: bool,
-    line: Option<String>,
-) -> Vec<OsString> {
+fn arguments(node: &NodeRecord, destination: &Destination, own_known_hosts: &Path, wanted: Wanted) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = Vec::new();
     let mut known_hosts = OsString::from("-oUserKnownHostsFile=");
     for (index, file) in
@@ -71,14 +81,17 @@ fn arguments(
         arguments.push(identity.into());
         arguments.push("-oIdentitiesOnly=yes".into());
     }
-    if tty {
+    if wanted.tty {
         arguments.push("-t".into());
+    }
+    if let Some(forward) = wanted.forward {
+        arguments.extend(["-N".into(), "-oExitOnForwardFailure=yes".into(), "-L".into(), forward.into()]);
     }
     arguments.push("--".into());
     // A plain host goes by its user's own name for it: proxies and keys are behind that.
     let host = if node.provider == hosts::NAME { &node.id } else { &destination.host };
     arguments.push(host.into());
-    arguments.extend(line.map(OsString::from));
+    arguments.extend(wanted.line.map(OsString::from));
     arguments
 }
 
@@ -100,7 +113,8 @@ mod tests {
         };
         let node = NodeRecord { provider: "p".into(), identity: Some("/k".into()), ..NodeRecord::default() };
         let words = |node: &NodeRecord, tty, line: Option<&str>| {
-            let all = arguments(node, &destination, Path::new("/a b/known"), tty, line.map(str::to_owned));
+            let wanted = Wanted { tty, forward: None, line: line.map(str::to_owned) };
+            let all = arguments(node, &destination, Path::new("/a b/known"), wanted);
             all.into_iter().map(|word| word.into_string().unwrap()).collect::<Vec<_>>()
         };
         assert_eq!(

@@ -31,6 +31,15 @@ impl Program {
         })
     }
 
+    /// The command that starts it, for a user of the node.
+    pub fn command(user: &str) -> &'static str {
+        if user == "root" {
+            "/usr/local/lib/cloudtool/cloudtool-node"
+        } else {
+            "sudo -n /usr/local/lib/cloudtool/cloudtool-node"
+        }
+    }
+
     /// The names of the services this binary knows: the folders under `services/`.
     pub fn services() -> Vec<String> {
         let mut names: Vec<String> = SERVICES.dirs().map(|dir| dir.path().to_string_lossy().into_owned()).collect();

@@ -8,11 +8,9 @@ use serde_json::Value;
 use tracing::debug;
 
 use super::error::{Error, NodeError};
+use super::program::Program;
 use super::session::Session;
 use super::store::{self, Question, Store};
-
-const PROGRAM: &str = "/usr/local/lib/cloudtool/cloudtool-node";
-const PROGRAM_SUDO: &str = "sudo -n /usr/local/lib/cloudtool/cloudtool-node";
 
 /// Large enough to keep the number of packets low, small enough to notice a dead peer soon.
 const CHUNK: usize = 256 * 1024;
@@ -92,8 +90,7 @@ impl Conversation {
         let mut channel = session.ssh.channel_session().map_err(|error| session.lost(error))?;
         session.count_round_trip();
         let user = session.destination().user.clone();
-        let program = if user == "root" { PROGRAM } else { PROGRAM_SUDO };
-        channel.exec(program).map_err(|error| session.lost(error))?;
+        channel.exec(Program::command(&user)).map_err(|error| session.lost(error))?;
         session.count_round_trip();
         let answers = BufReader::with_capacity(64 * 1024, channel.stream(0));
         Ok(Conversation { node: session.node().to_owned(), channel, answers, user })

@@ -29,6 +29,8 @@ class Service:
     packages: dict[str, list[str]]  # by platform; "" is for all
     data: str | None
     backup: str | None  # why there is nothing to back up
+    address: tuple[str, str] | None  # the variables that say where the server is: its host, its port
+    description: str
     settings: dict[str, str]
     variables: tuple[str, ...]
     secrets: frozenset[str]
@@ -218,10 +220,22 @@ def load(name: str) -> Service:
         packages=by_platform,
         data=data,
         backup=about.get("backup") or None,
+        address=parse_address(folder, about.get("address")),
+        description=about.get("description", ""),
         settings=dict(parser["settings"]) if parser.has_section("settings") else {},
         variables=tuple(parser["variables"]) if parser.has_section("variables") else (),
         secrets=frozenset(hidden.replace(",", " ").split()),
     )
+
+
+def parse_address(folder: str, text: str | None) -> tuple[str, str] | None:
+    """`CONFIG_PG_HOST:CONFIG_PG_PORT`."""
+    if not text:
+        return None
+    names = text.split(":")
+    if len(names) != 2 or not all(VARIABLE.fullmatch(name) for name in names):
+        raise Failure("service", f"{folder}/service.ini: address = {text!r} is not HOST_VARIABLE:PORT_VARIABLE.")
+    return names[0], names[1]
 
 
 def settle(ctx, service: Service, given: dict) -> dict[str, str]:

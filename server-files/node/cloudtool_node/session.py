@@ -31,6 +31,7 @@ VERBS = {
     "rollback": ("rollback", True),
     "schedule": ("schedule", True),
     "setup": ("setup", True),
+    "shares": ("share_info", False),
     "verify": ("restore", True),
     "version": ("probe", False),
 }
@@ -45,6 +46,10 @@ def main() -> int:
         from . import boot
 
         return boot.boot()
+    if sys.argv[1:2] == ["console"] and len(sys.argv) == 4:
+        from . import share_info
+
+        return share_info.console(sys.argv[2], sys.argv[3])
     if sys.argv[1:2] == ["expire"]:
         from . import expiry
 

@@ -95,7 +95,7 @@ class Firewall(unittest.TestCase):
 
 
 class Variables(unittest.TestCase):
-    SERVICE = services.Service("pg", "/x", (), {}, None, None, {}, ("CONFIG_A", "CONFIG_B"), frozenset())
+    SERVICE = services.Service("pg", "/x", (), {}, None, None, None, "", {}, ("CONFIG_A", "CONFIG_B"), frozenset())
 
     def test_read(self):
         told = services.parse_variables(self.SERVICE, "CONFIG_A=x=y z\nCONFIG_B=\n")
