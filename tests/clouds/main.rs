@@ -91,7 +91,8 @@ pub fn try_open(section: &ProviderConfig, manners: &Manners) -> providers::Resul
 /// Like a user's, only in a hurry.
 pub fn manners() -> Manners {
     let patience = Patience { first: std::time::Duration::from_millis(20), ..Patience::default() };
-    Manners { timeout: std::time::Duration::from_secs(20), patience, ..Manners::default() }
+    // Moto takes a second for its list of sizes on an idle machine, and twenty on a busy one.
+    Manners { timeout: std::time::Duration::from_secs(120), patience, ..Manners::default() }
 }
 
 /// A section with a secret.
