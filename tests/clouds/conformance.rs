@@ -10,9 +10,9 @@ use cloudtool::providers::{
 };
 
 use crate::meddler::{Fault, Meddler};
-use crate::{Running, SENTINEL, manners, open, try_open};
+use crate::{Running, SENTINEL, Test, manners, open, try_open};
 
-pub const TESTS: &[(&str, fn(&Running))] = &[
+pub const TESTS: &[Test] = &[
     ("lists_are_whole_and_well_formed", lists_are_whole_and_well_formed),
     ("a_node_lives_and_ends", a_node_lives_and_ends),
     ("what_is_not_there_is_said_to_be_missing", what_is_not_there_is_said_to_be_missing),

@@ -16,9 +16,7 @@ use openssl::rsa::Rsa;
 
 use crate::conformance::{HASTE, destroy, request};
 use crate::server::{Server, free_port, installed};
-use crate::{Cloud, Running, SENTINEL, manners, open, section};
-
-type Test = (&'static str, fn(&Running));
+use crate::{Cloud, Running, SENTINEL, Test, manners, open, section};
 
 const CONTRACT: Test = ("the_contract_is_enforced", the_contract_is_enforced);
 const PAGES: Test = ("lists_are_followed_to_their_end", lists_are_followed_to_their_end);

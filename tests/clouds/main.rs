@@ -21,13 +21,16 @@ use cloudtool::providers::http::{Manners, Patience};
 use cloudtool::providers::{self, Opening, Provider, Settings};
 use libtest_mimic::{Arguments, Trial};
 
+/// What a test is called, and the test.
+pub type Test = (&'static str, fn(&Running));
+
 /// A cloud under test. Its servers start with its first test and live until the process ends.
 pub struct Cloud {
     /// The driver's name.
     pub name: &'static str,
     pub start: fn() -> Running,
     /// What is tested of this cloud alone.
-    pub own_tests: &'static [(&'static str, fn(&Running))],
+    pub own_tests: &'static [Test],
 }
 
 /// A cloud that runs.
