@@ -1,6 +1,7 @@
 use std::net::TcpListener;
 
 use clap::Args;
+use serde_json::json;
 
 use super::NodeChoice;
 use super::context::Context;
@@ -36,6 +37,7 @@ pub(super) fn run(context: &Context, args: Forward) -> Result<(), Failure> {
         Some(port) => port,
         None => free_port().map_err(|error| Failure::new(Kind::Failed, format!("there is no free port: {error}")))?,
     };
+    context.ui.event(&json!({"event": "forward", "app": found.app, "service": service.name, "port": local}));
     context.ui.line(format!("127.0.0.1:{local} leads to {} of {} on {}", service.name, found.app, found.node.name));
     context
         .ui

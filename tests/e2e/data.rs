@@ -94,8 +94,8 @@ impl Keeper {
     /// Takes a backup; its manifest.
     fn backup(&self, world: &World) -> Value {
         let said = world.ok(["backup", "keeper", self.place(), "--json"]);
-        let results = said.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
-        results.filter(|event| event["event"] == "result").last().expect("a result")["backup"].clone()
+        let mut results = said.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        results.rfind(|event| event["event"] == "result").expect("a result")["backup"].clone()
     }
 
     fn restore(&self, world: &World) -> String {

@@ -35,6 +35,7 @@ mod own_service;
 mod python_apps;
 mod reboot;
 mod redis;
+mod service_tools;
 mod services;
 
 use std::process::ExitCode;
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
         ("isolation", isolation::TESTS),
         ("python_apps", python_apps::TESTS),
         ("services", services::TESTS),
+        ("service_tools", service_tools::TESTS),
         ("databases", databases::TESTS),
         ("examples", examples::TESTS),
         ("data", data::TESTS),
