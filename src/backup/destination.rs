@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::Url;
+use super::{Archive, Url};
 use crate::config::referred::{self, Ask};
 use crate::config::{BackupsConfig, UserConfig, paths::expand_home};
 use crate::error::{Explain, Kind};
@@ -27,6 +27,8 @@ pub struct Destination {
 pub enum At {
     /// A directory of this machine.
     Directory(PathBuf),
+    /// A file of this machine with one backup in it.
+    Archive(PathBuf),
     /// A bucket, which nodes reach themselves. `prefix` is empty or ends with a slash.
     S3 { bucket: String, prefix: String, endpoint: String, region: String, access_key: Secret, secret_key: Secret },
     /// A directory of another server, which nodes reach themselves with this private key.
@@ -74,6 +76,16 @@ impl Destination {
     pub fn find(text: &str, sources: &Sources<'_>) -> Result<Self, BadDestination> {
         let section = sources.config.backups.get(text);
         let address = section.map_or(text, |section| &section.url);
+        if section.is_none() && !Url::is_meant(text) && Archive::is_meant(text) {
+            let path = std::path::absolute(expand_home(text))
+                .map_err(|error| bad(format!("{text} is no file: {error}"), ""))?;
+            return Ok(Destination {
+                name: text.to_owned(),
+                at: At::Archive(path),
+                recipients: Vec::new(),
+                keep: None,
+            });
+        }
         if !Url::is_meant(address) {
             let found = Self::directory(&expand_home(address))
                 .map_err(|error| bad(format!("{address} is no directory: {error}"), ""))?;
@@ -101,6 +113,9 @@ impl Destination {
     pub fn request(&self, by: &str) -> Value {
         match &self.at {
             At::Directory(dir) => json!({"kind": "client", "name": format!("{by}:{}", dir.display())}),
+            At::Archive(path) => {
+                json!({"kind": "client", "name": format!("{by}:{}", path.display()), "once": true})
+            }
             At::S3 { bucket, prefix, endpoint, region, access_key, secret_key } => json!({
                 "kind": "s3", "bucket": bucket, "prefix": prefix, "endpoint": endpoint, "region": region,
                 "access_key": access_key.expose(), "secret_key": secret_key.expose(),
@@ -114,7 +129,10 @@ impl Destination {
 
     /// How a backup there is called.
     pub fn called(&self, app: &str, id: &str) -> String {
-        format!("{}/{app}/{id}", self.name.trim_end_matches('/'))
+        match self.at {
+            At::Archive(_) => self.name.clone(),
+            _ => format!("{}/{app}/{id}", self.name.trim_end_matches('/')),
+        }
     }
 }
 

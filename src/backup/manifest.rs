@@ -49,6 +49,12 @@ impl Manifest {
     }
 }
 
+/// # Errors
+/// What is wrong with the text.
+pub fn parse(text: &[u8]) -> Result<Manifest, String> {
+    serde_json::from_slice(text).map_err(|error| error.to_string())
+}
+
 /// The backups in a directory of this machine, the newest first, and what looks like one and cannot be read, with the reason.
 ///
 /// # Errors
@@ -65,10 +71,7 @@ pub fn list(dir: &Path) -> io::Result<(Vec<Manifest>, Vec<String>)> {
         if path.extension().is_none_or(|extension| extension != "json") {
             continue;
         }
-        match fs::read(&path)
-            .map_err(|error| error.to_string())
-            .and_then(|text| serde_json::from_slice::<Manifest>(&text).map_err(|error| error.to_string()))
-        {
+        match fs::read(&path).map_err(|error| error.to_string()).and_then(|text| parse(&text)) {
             Ok(manifest) => found.push(manifest),
             Err(reason) => broken.push(format!("{} is no manifest of a backup: {reason}", path.display())),
         }

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use super::Archive;
 use crate::error::{Explain, Kind};
 use crate::names::{AppName, BadName};
 
@@ -10,7 +11,8 @@ use crate::names::{AppName, BadName};
 pub struct Place {
     /// A name, a URL or a directory; nothing: where backups go when nobody says where.
     pub destination: Option<String>,
-    pub app: AppName,
+    /// Nothing: the one of the archive that `destination` is.
+    pub app: Option<AppName>,
     /// Nothing: the newest.
     pub id: Option<BackupId>,
 }
@@ -54,7 +56,7 @@ impl Explain for BadPlace {
     }
 
     fn hint(&self) -> Option<String> {
-        Some("write APP for its newest backup, APP/ID for another, and a destination's name, URL or directory before it, with a slash, when it is not where backups usually go; cloudtool list-backups shows them".to_owned())
+        Some("write APP for its newest backup, APP/ID for another, the name of a .tar file for what is in it, and a destination's name, URL or directory before it, with a slash, when it is not where backups usually go; cloudtool list-backups shows them".to_owned())
     }
 }
 
@@ -62,12 +64,15 @@ impl FromStr for Place {
     type Err = BadPlace;
 
     fn from_str(text: &str) -> Result<Self, BadPlace> {
+        if Archive::is_meant(text) {
+            return Ok(Place { destination: Some(text.to_owned()), app: None, id: None });
+        }
         let bare = text.trim_end_matches('/');
         let (before, last) = split(bare);
         let id: Option<BackupId> = last.strip_suffix(".json").unwrap_or(last).parse().ok();
         let (destination, app) = if id.is_some() { before.map(split).unwrap_or((None, "")) } else { (before, last) };
         let destination = destination.map(|dir| (if dir.is_empty() { "/" } else { dir }).to_owned());
-        Ok(Place { destination, app: app.parse()?, id })
+        Ok(Place { destination, app: Some(app.parse()?), id })
     }
 }
 
@@ -82,7 +87,11 @@ mod tests {
 
     fn place(text: &str) -> Option<(Option<String>, String, Option<String>)> {
         let place: Place = text.parse().ok()?;
-        Some((place.destination, place.app.to_string(), place.id.map(|id| id.as_str().to_owned())))
+        Some((
+            place.destination,
+            place.app.map(|app| app.to_string()).unwrap_or_default(),
+            place.id.map(|id| id.as_str().to_owned()),
+        ))
     }
 
     #[test]
@@ -94,6 +103,7 @@ mod tests {
         assert_eq!(place(&format!("/mnt/b/shop/{id}.json")), Some((some("/mnt/b"), "shop".into(), some(id))));
         assert_eq!(place("s3://b/c/shop"), Some((some("s3://b/c"), "shop".into(), None)));
         assert_eq!(place(&format!("offsite/shop/{id}")), Some((some("offsite"), "shop".into(), some(id))));
+        assert_eq!(place("/mnt/shop.tar"), Some((some("/mnt/shop.tar"), "".into(), None)));
         assert_eq!(place("./shop/"), Some((some("."), "shop".into(), None)));
         assert_eq!(place("/shop"), Some((some("/"), "shop".into(), None)));
         for bad in ["", "/", id, "Shop", "shop/2026", "../.."] {

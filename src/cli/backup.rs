@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::NodeChoice;
 use super::context::Context;
 use super::data::{self, Found, Patience, Target};
-use crate::backup::{Destination, Manifest};
+use crate::backup::{At, Destination, Manifest};
 use crate::error::{Failure, Kind};
 
 /// Back up the data of an app: every service, streamed to where you say
@@ -16,7 +16,7 @@ pub(super) struct Backup {
     /// The app, or a location it serves
     #[arg(value_name = "APP|LOCATION")]
     target: Target,
-    /// A destination's NAME in the configuration, s3://BUCKET/PREFIX, ssh://USER@HOST/PATH, or a directory of this machine
+    /// A destination's NAME in the configuration, s3://BUCKET/PREFIX, ssh://USER@HOST/PATH, a directory of this machine, or a FILE.tar for all of it in one file
     #[arg(value_name = "DEST")]
     destination: Option<String>,
     /// Which backups stay there, e.g. '7 daily, 4 weekly'; without it what the configuration says of the destination, else all
@@ -33,6 +33,14 @@ pub(super) struct Backup {
 
 pub(super) fn run(context: &Context, args: Backup) -> Result<(), Failure> {
     let destination = data::destination(context, args.destination.as_deref())?;
+    if let (At::Archive(path), keep) = (&destination.at, &args.keep) {
+        if keep.is_some() {
+            return Err(Failure::new(Kind::Usage, "an archive has one backup: --keep says nothing about it"));
+        }
+        if path.exists() {
+            return Err(Failure::new(Kind::Usage, format!("there is {} already", path.display())));
+        }
+    }
     let mut found = data::find(context, &args.target, &args.node)?;
     let recipients = [args.recipient, destination.recipients.clone()].concat();
     let request = json!({

@@ -1,5 +1,6 @@
 //! What the commands about an app's data share: which app is meant, and where backups lie.
 
+use std::path::Path;
 use std::str::FromStr;
 
 use clap::Args;
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::NodeChoice;
 use super::context::{Context, show};
-use crate::backup::{At, Destination, Directory, Sources};
+use crate::backup::{Archive, At, Destination, Directory, Place, Sources};
 use crate::config::{BackupPlan, When};
 use crate::deploy::Remote;
 use crate::error::{Failure, Kind};
@@ -86,11 +87,30 @@ pub(super) fn destination(context: &Context, asked: Option<&str>) -> Result<Dest
     Ok(Destination::find(text, &Sources { config, ask: &ask, user })?)
 }
 
+/// Whose backup is meant: an archive says it itself.
+pub(super) fn app_of(place: &Place, destination: &Destination) -> Result<AppName, Failure> {
+    if let Some(app) = &place.app {
+        return Ok(app.clone());
+    }
+    let At::Archive(path) = &destination.at else {
+        return Err(Failure::new(Kind::Usage, format!("{} does not say of which app", destination.name)));
+    };
+    let archive = Archive::open(path).map_err(|error| unreadable(path, &error))?;
+    match &archive.apps()[..] {
+        [app] => Ok(app.parse()?),
+        _ => Err(Failure::new(Kind::Usage, format!("{} has not one backup in it", path.display()))),
+    }
+}
+
+pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(Kind::Failed, format!("{} cannot be used: {error}", path.display()))
+}
+
 /// What a node is told that is to back an app up by itself; nothing where app.ini has no such wish.
 pub(super) fn schedule(context: &Context, plan: Option<&BackupPlan>) -> Result<Option<Value>, Failure> {
     let Some((plan, when)) = plan.and_then(|plan| Some((plan, plan.when.as_ref()?))) else { return Ok(None) };
     let destination = destination(context, plan.to.as_deref())?;
-    if let At::Directory(_) = destination.at {
+    if let At::Directory(_) | At::Archive(_) = destination.at {
         let message = format!("backup.to: the node cannot put backups into {}, which is here", destination.name);
         return Err(Failure::new(Kind::Usage, message)
             .hint("name a [backups:NAME] of your configuration with a url like s3://BUCKET or ssh://HOST/PATH"));
@@ -117,7 +137,6 @@ pub(super) fn call(
     let answer =
         call_store(context, &mut found.remote, destination, request.clone(), &mut |event| show(&mut steps, event));
     drop(steps);
-    let answer = answer.map_err(crate::node::Error::into_failure);
     let verb = request["verb"].take();
     let verb = verb.as_str().unwrap_or_default();
     context.record_answer(found.remote.node(), verb, Some(&found.app), &answer);
@@ -132,12 +151,18 @@ pub(super) fn call_store(
     destination: &Destination,
     mut request: Value,
     on_event: &mut dyn FnMut(Event),
-) -> Result<Value, Error> {
+) -> Result<Value, Failure> {
     request["store"] = destination.request(&context.by());
-    match &destination.at {
+    let answer = match &destination.at {
         At::Directory(dir) => remote.call_with_store(request, &mut Directory::new(dir), on_event),
+        At::Archive(path) => {
+            let archive = if request["verb"] == "backup" { Archive::create(path) } else { Archive::open(path) };
+            let mut archive = archive.map_err(|error| unreadable(path, &error))?;
+            remote.call_with_store(request, &mut archive, on_event)
+        }
         At::S3 { .. } | At::Ssh { .. } => remote.call(request, on_event),
-    }
+    };
+    answer.map_err(Error::into_failure)
 }
 
 /// `1.5 GB`.

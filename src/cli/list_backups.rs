@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 use super::NodeChoice;
 use super::context::Context;
 use super::data;
-use crate::backup::{self, At, Destination, Manifest};
+use crate::backup::{self, Archive, At, Destination, Manifest};
 use crate::error::{Failure, Kind};
 use crate::names::AppName;
+use crate::node::Store;
 use crate::ui::Table;
 
 /// List the backups at a destination
@@ -18,7 +19,7 @@ use crate::ui::Table;
 pub(super) struct ListBackups {
     /// The app's name; without it all apps. A word that alone names a destination is one
     app: Option<String>,
-    /// A destination's NAME in the configuration, s3://BUCKET/PREFIX, ssh://USER@HOST/PATH, or a directory of this machine
+    /// A destination's NAME in the configuration, s3://BUCKET/PREFIX, ssh://USER@HOST/PATH, a directory or a FILE.tar of this machine
     #[arg(value_name = "DEST")]
     destination: Option<String>,
     #[command(flatten)]
@@ -34,6 +35,7 @@ pub(super) fn run(context: &Context, args: ListBackups) -> Result<(), Failure> {
     let destination = data::destination(context, destination.map(String::as_str))?;
     let all = match &destination.at {
         At::Directory(dir) => in_directory(context, dir, app.as_ref())?,
+        At::Archive(path) => in_archive(path, app.as_ref())?,
         At::S3 { .. } | At::Ssh { .. } => seen_by_node(context, &destination, app.as_ref(), &args.node)?,
     };
     context.ui.answer(&json!({"destination": destination.name, "backups": all}), |ui| {
@@ -62,7 +64,24 @@ pub(super) fn run(context: &Context, args: ListBackups) -> Result<(), Failure> {
 
 /// No app has a slash in its name.
 fn is_destination(context: &Context, word: &str) -> Result<bool, Failure> {
-    Ok(word.contains('/') || context.config()?.backups.contains_key(word))
+    Ok(word.contains('/') || Archive::is_meant(word) || context.config()?.backups.contains_key(word))
+}
+
+fn in_archive(path: &Path, app: Option<&AppName>) -> Result<Vec<Manifest>, Failure> {
+    let mut archive = Archive::open(path).map_err(|error| data::unreadable(path, &error))?;
+    let mut all = Vec::new();
+    for owner in archive.apps().iter().filter(|owner| app.is_none_or(|app| app.as_str() == *owner)) {
+        let objects = archive.list(owner).map_err(|error| data::unreadable(path, &error))?;
+        for (name, size) in objects.iter().filter(|(name, _)| name.ends_with(".json")) {
+            let size = usize::try_from(*size).unwrap_or(usize::MAX).min(64 << 20);
+            let text = archive.read(owner, name, 0, size).map_err(|error| data::unreadable(path, &error))?;
+            let manifest = backup::parse(&text).map_err(|reason| {
+                Failure::new(Kind::Failed, format!("{name} in {} is no manifest: {reason}", path.display()))
+            })?;
+            all.push(manifest);
+        }
+    }
+    Ok(all)
 }
 
 fn in_directory(context: &Context, dir: &Path, app: Option<&AppName>) -> Result<Vec<Manifest>, Failure> {
@@ -91,8 +110,7 @@ fn seen_by_node(
     let node = context.node(choice, app, &[])?;
     let (mut remote, _) = context.connect_installing(&node)?;
     let request = json!({"verb": "backups", "app": app});
-    let answer: Value = data::call_store(context, &mut remote, destination, request, &mut |_| {})
-        .map_err(crate::node::Error::into_failure)?;
+    let answer: Value = data::call_store(context, &mut remote, destination, request, &mut |_| {})?;
     for reason in answer["broken"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         context.ui.warn(reason);
     }

@@ -56,18 +56,19 @@ pub(super) fn run(context: &Context, args: Restore) -> Result<(), Failure> {
     let place = &args.backup;
     let destination = data::destination(context, place.destination.as_deref())?;
     let identity = args.key.read()?;
+    let of = data::app_of(place, &destination)?;
     let mut found = data::find(context, &args.target, &args.node)?;
-    if place.app != found.app && !args.other_app {
-        return Err(Failure::new(Kind::Usage, format!("the backup is of {}, not of {}", place.app, found.app))
+    if of != found.app && !args.other_app {
+        return Err(Failure::new(Kind::Usage, format!("the backup is of {of}, not of {}", found.app))
             .hint("say --other-app if that is meant"));
     }
     let which = place.id.as_ref().map_or_else(|| "newest backup".to_owned(), |id| format!("backup {}", id.as_str()));
     context.ui.confirm_by_name(
-        &format!("The data of {} on {} are replaced by the {which} of {}.", found.app, found.node.name, place.app),
+        &format!("The data of {} on {} are replaced by the {which} of {}.", found.app, found.node.name, of),
         found.app.as_str(),
     )?;
     let request = json!({
-        "verb": "restore", "app": found.app, "of": place.app, "backup": place.id.as_ref().map(|id| id.as_str()),
+        "verb": "restore", "app": found.app, "of": of, "backup": place.id.as_ref().map(|id| id.as_str()),
         "identity": identity, "lock_timeout": args.patience.lock_timeout,
     });
     let answer = data::call(context, &mut found, &destination, request)?;

@@ -28,7 +28,7 @@ pub(super) fn run(context: &Context, args: VerifyBackup) -> Result<(), Failure> 
     let start = Instant::now();
     let destination = data::destination(context, args.backup.destination.as_deref())?;
     let identity = args.key.read()?;
-    let mut found = data::find(context, &Target::App(args.backup.app.clone()), &args.node)?;
+    let mut found = data::find(context, &Target::App(data::app_of(&args.backup, &destination)?), &args.node)?;
     let request = json!({
         "verb": "verify", "app": found.app, "backup": args.backup.id.as_ref().map(|id| id.as_str()),
         "identity": identity, "lock_timeout": args.patience.lock_timeout,

@@ -154,7 +154,7 @@ class Taking:
 
     def tree(self, service) -> dict:
         root = services.data_directory(service, self.asked)
-        index = read_index(self.app, service.name, self.store.name)
+        index = {} if self.store.once else read_index(self.app, service.name, self.store.name)
         known = {
             sha256: pack
             for sha256, pack in index.get("packs", {}).items()
@@ -177,6 +177,8 @@ class Taking:
             del self.objects[pack]
         for name in packs:
             self.objects.setdefault(name, index.get("objects", {}).get(name))
+        if self.store.once:
+            return {"counts": dumper.counts(), "objects": [tree, *packs]}
         self.indexes[service.name] = {
             "recipients": self.recipients,
             "files": dumper.next_index,

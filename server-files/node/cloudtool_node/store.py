@@ -21,7 +21,9 @@ def open_store(ctx, payload, app: str):
     about = ctx.request.get("store")
     kind = about.get("kind") if isinstance(about, dict) else None
     if kind == "client" and payload:
-        return ClientStore(ctx, payload.source, app, str(about.get("name") or "client"))
+        client = ClientStore(ctx, payload.source, app, str(about.get("name") or "client"))
+        client.once = bool(about.get("once"))
+        return client
     if kind == "s3":
         from .s3 import S3Store
 
@@ -40,9 +42,10 @@ def object_name(value) -> str:
 
 
 class Store:
-    """What all of them have. `name` tells one destination from another."""
+    """What all of them have. `name` tells one destination from another; `once`: it is for one backup, nothing rests on it."""
 
     name: str
+    once = False
 
     def read_whole(self, name: str, limit: int) -> bytes:
         data = b"".join(self.read(name, limit))
