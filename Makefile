@@ -24,12 +24,14 @@ demo-clean:
 # make lint     formatting and static checks of Rust, Python and shell
 lint:
 	scripts/install-test-tools
+	scripts/install-cloud-servers moto
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets --test clouds -- -D warnings
 	scripts/lint-node-code
 
 test:
 	scripts/install-test-tools
+	scripts/install-cloud-servers moto
 	cd server-files/node && python3 -m unittest discover -q -s tests -t .
 	scripts/test --locked --no-fail-fast
 

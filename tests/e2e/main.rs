@@ -14,6 +14,10 @@ mod straight;
 mod whole;
 mod world;
 
+// The servers of the tests of clouds, one of which is S3.
+#[path = "../clouds/server.rs"]
+mod server;
+
 mod access;
 mod bad_releases;
 mod copies;
@@ -37,6 +41,7 @@ mod reboot;
 mod redis;
 mod service_tools;
 mod services;
+mod stores;
 
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -69,6 +74,7 @@ fn main() -> ExitCode {
         ("examples", examples::TESTS),
         ("data", data::TESTS),
         ("data_kills", data_kills::TESTS),
+        ("stores", stores::TESTS),
         ("couchdb", couchdb::TESTS),
         ("redis", redis::TESTS),
         ("other_services", other_services::TESTS),

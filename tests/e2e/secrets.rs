@@ -164,13 +164,13 @@ fn modes(world: &World) {
 }
 
 /// Reads the command line of every process, over and over. The node is a container of this machine: its processes are among them.
-struct Argv {
+pub struct Argv {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<BTreeSet<String>>,
 }
 
 impl Argv {
-    fn watch() -> Self {
+    pub fn watch() -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
@@ -188,7 +188,7 @@ impl Argv {
     }
 
     /// All command lines there were.
-    fn stop(self) -> BTreeSet<String> {
+    pub fn stop(self) -> BTreeSet<String> {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().expect("the watcher does not panic")
     }

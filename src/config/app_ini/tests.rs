@@ -159,6 +159,30 @@ fn all_problems_in_one_run() {
 }
 
 #[test]
+fn backups_by_themselves() {
+    let dir = app(&["app.py", "check.py"]);
+    let with =
+        |section: &str| parse_in(dir.path(), &format!("[production]\napp_name=a\nrunner=app.py\n[backup]\n{section}"));
+    let plan = |section: &str| serde_json::to_string(&with(section).unwrap().settings.backup).unwrap();
+    insta::assert_snapshot!(plan("every = 6h\nto = far\nkeep = 7  daily\ncheck = script:check.py 'a b'\n"), @r#"{"every":360,"to":"far","keep":"7 daily","check":["check.py","a b"]}"#);
+    insta::assert_snapshot!(plan("at = 03:15\n"), @r#"{"at":"03:15","to":null,"keep":null,"check":null}"#);
+    let only_checked = with("check = script:check.py\n").unwrap();
+    assert!(only_checked.settings.backup.as_ref().unwrap().when.is_none() && only_checked.warnings.is_empty());
+    assert!(only_checked.check_travels(|path| path != "check.py").unwrap_err().to_string().contains("backup.check"));
+    assert_eq!(with("to = far\n").unwrap().warnings.len(), 1);
+    for fits in ["5m", "30m", "1h", "60m", "12h", "24h"] {
+        assert!(with(&format!("every = {fits}\n")).is_ok(), "{fits}");
+    }
+    insta::assert_snapshot!(with("every = 5h\nat = 3:15\nkeep = all\ncheck = check.py\nevry = 1h\n").unwrap_err(), @"");
+    insta::assert_snapshot!(with("every = 6h\nat = 03:15\n").unwrap_err(), @"");
+    for wrong in
+        ["every = 1m", "every = 7m", "every = 600s", "every = 48h", "at = 24:00", "at = 03:60", "check = script:nope"]
+    {
+        assert!(with(&format!("{wrong}\n")).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn what_is_missing() {
     let dir = app(&[]);
     insta::assert_snapshot!(parse_in(dir.path(), "").unwrap_err(), @r"
