@@ -77,18 +77,29 @@ fn through_this_machine(
     target: &mut Remote,
     request: &mut Value,
 ) -> Result<Value, Failure> {
-    let data_dir = Inventory::default_dir()?;
-    let place = tempfile::tempdir_in(&data_dir).map_err(|error| {
-        Failure::new(Kind::Failed, format!("nothing can be written to {}: {error}", data_dir.display()))
-    })?;
+    let place = place_for_copies()?;
     let export = json!({"verb": "export", "app": args.from, "lock_timeout": args.lock_timeout});
     let given = with_store(context, source, place.path(), export)?;
+    bring(context, &given, request)?;
+    with_store(context, target, place.path(), request.clone())
+}
+
+/// A directory that is gone when it is dropped.
+pub(super) fn place_for_copies() -> Result<tempfile::TempDir, Failure> {
+    let data_dir = Inventory::default_dir()?;
+    tempfile::tempdir_in(&data_dir).map_err(|error| {
+        Failure::new(Kind::Failed, format!("nothing can be written to {}: {error}", data_dir.display()))
+    })
+}
+
+/// Completes a `clone` with what an `export` has given.
+pub(super) fn bring(context: &Context, given: &Value, request: &mut Value) -> Result<(), Failure> {
     let services = given["exported"]["settings"]["services"].as_array().into_iter().flatten();
     let services: Vec<&str> = services.filter_map(|service| service["name"].as_str()).collect();
     request["service_settings"] = service_settings(context, &services)?;
     request["exported"] = given["exported"].clone();
     request["backup"] = given["backup"].clone();
-    with_store(context, target, place.path(), request.clone())
+    Ok(())
 }
 
 fn with_store(context: &Context, remote: &mut Remote, dir: &Path, mut request: Value) -> Result<Value, Failure> {

@@ -63,7 +63,9 @@ pub(super) fn find(context: &Context, target: &Target, choice: &NodeChoice) -> R
 
 fn app_at(context: &Context, remote: &mut Remote, location: &Location) -> Result<AppName, Failure> {
     let answer = context.call(remote, json!({"verb": "query", "filter": []}))?;
-    let serves = |app: &&Value| app["locations"].as_array().is_some_and(|all| all.contains(&json!(location)));
+    let named = |app: &Value, key: &str| app[key].as_array().is_some_and(|all| all.contains(&json!(location)));
+    // One that has moved is found where its requests still go.
+    let serves = |app: &&Value| named(app, "locations") || named(app, "forwards");
     let app = answer["apps"].as_array().into_iter().flatten().find(serves);
     let name = app.and_then(|app| app["app"].as_str()).ok_or_else(|| {
         Failure::new(Kind::Usage, format!("no app of {} serves {location}", remote.node()))

@@ -29,6 +29,7 @@ mod list_providers;
 mod list_sizes;
 mod login_keys;
 mod logs;
+mod move_app;
 mod query;
 mod ranges;
 mod refresh;
@@ -149,6 +150,7 @@ enum Command {
     ListProviders(list_providers::ListProviders),
     ListSizes(list_sizes::ListSizes),
     Logs(logs::Logs),
+    MoveApp(move_app::MoveApp),
     Query(query::Query),
     /// Reboot nodes
     RebootNode(SwitchNodes),
@@ -258,6 +260,7 @@ fn run(cli: Cli, ui: &Ui, unfinished: &Unfinished) -> Result<(), Failure> {
         Command::ListProviders(args) => list_providers::run(&context, args),
         Command::ListSizes(args) => list_sizes::run(&context, args),
         Command::Logs(args) => logs::run(&context, args),
+        Command::MoveApp(args) => move_app::run(&context, args),
         Command::Query(args) => query::run(&context, args),
         Command::RebootNode(args) => switch_nodes::run(&context, Switch::Reboot, args),
         Command::Refresh(args) => refresh::run(&context, args),

@@ -48,6 +48,10 @@ pub(super) fn run(context: &Context, args: Query) -> Result<(), Failure> {
         for app in answer["apps"].as_array().into_iter().flatten() {
             let memory = app["memory_mb"].as_f64().map(|mb| format!("{mb:.0} MB")).unwrap_or_default();
             let cell = |key: &str| words(&app[key]);
+            let places = match app["moved_to"].as_str() {
+                Some(node) => format!("sent on to {node}: {}", cell("forwards")),
+                None => cell("locations"),
+            };
             table.row([
                 cell("app"),
                 cell("live"),
@@ -57,7 +61,7 @@ pub(super) fn run(context: &Context, args: Query) -> Result<(), Failure> {
                 cell("by"),
                 words(&app["backup"]["taken"]["at"]),
                 cell("services"),
-                cell("locations"),
+                places,
                 cell("expires"),
             ]);
         }

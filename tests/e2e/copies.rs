@@ -1,6 +1,11 @@
-//! Data together with code: snapshots before updates, and copies of apps.
+//! Data together with code: snapshots before updates, copies of apps, and moves to other nodes.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 
 use crate::Test;
 use crate::hammer::Hammer;
@@ -10,6 +15,7 @@ use crate::world::{App, World, both};
 pub const TESTS: &[Test] = &[
     ("an_update_is_undone_with_its_data", an_update_is_undone_with_its_data),
     ("a_copy_is_an_app_of_its_own_and_has_an_end", a_copy_is_an_app_of_its_own_and_has_an_end),
+    ("an_app_is_copied_and_moved_to_another_node", an_app_is_copied_and_moved_to_another_node),
 ];
 
 /// An app that keeps what is posted as a file named by the path, and shows its release and all files. Its update_fetch writes
@@ -213,4 +219,111 @@ fn a_copy_is_an_app_of_its_own_and_has_an_end(world: &World) {
     assert_eq!(left, "");
     assert_eq!(read(host), "private");
     world.ok(["remove", "origin", "--with-data", "-y"]);
+}
+
+const SECOND: &str = "ct-second";
+
+/// Another node; destroyed when the test ends, however it ends.
+struct Second<'w>(&'w World);
+
+impl Second<'_> {
+    fn address(&self) -> String {
+        let list = self.0.ok(["list-nodes", "--cached", "--json"]);
+        let list: serde_json::Value = serde_json::from_str(&list).expect("JSON");
+        let mut nodes = list.as_array().expect("a list").iter();
+        let node = nodes.find(|node| node["name"] == SECOND).expect("it is there");
+        node["private_ips"][0].as_str().expect("an address").to_owned()
+    }
+}
+
+impl Drop for Second<'_> {
+    fn drop(&mut self) {
+        let output = self.0.cloudtool(["destroy-node", SECOND, "--if-exists", "-y"]);
+        if !output.status.success() {
+            eprintln!("{SECOND} could not be destroyed: {}", both(&output));
+        }
+    }
+}
+
+/// Somebody who writes one number after the other into a file of an app.
+struct Writer {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<(u32, Vec<u16>)>,
+}
+
+impl Writer {
+    fn start(address: &str, host: &'static str) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (ended, address) = (Arc::clone(&stop), address.to_owned());
+        let thread = std::thread::spawn(move || {
+            let (mut number, mut others) = (0, Vec::new());
+            while !ended.load(Ordering::Relaxed) {
+                let answer = request(&address, "POST", host, "/count", "", (number + 1).to_string().as_bytes());
+                if answer.status == 200 {
+                    number += 1;
+                } else {
+                    others.push(answer.status);
+                }
+            }
+            (number, others)
+        });
+        Writer { stop, thread }
+    }
+
+    /// The last number that was taken, and the answers that were not 200.
+    fn stop(self) -> (u32, Vec<u16>) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().expect("it ends")
+    }
+}
+
+fn an_app_is_copied_and_moved_to_another_node(world: &World) {
+    let second = Second(world);
+    world.ok(["create-node", SECOND, "--setup-node"]);
+    let (old, new) = (world.address.clone(), second.address());
+    let app = keeper("mover", "");
+    let host = "mover.localhost";
+    world.ok(["update", app.path_str(), "--node", "e2e"]);
+    post(world, host, "/note", "private");
+    let secret = |address: &str, app: &str| {
+        let output = world.ssh_to("root", address).arg(format!("cat /etc/cloudtool/apps/{app}/secret")).output();
+        String::from_utf8(output.expect("ssh starts").stdout).expect("text")
+    };
+
+    world.ok(["clone-app", "mover", "far", "--node", SECOND, "--scrub", "bin/scrub.py"]);
+    assert_eq!(get(&new, "far.localhost", "/").body, "v1 note=scrubbed schema=v1");
+    assert_ne!(secret(&new, "far"), secret(&old, "mover"));
+
+    // The client is killed while the app is on its way: it serves where it was.
+    let move_app = ["move-app", "mover", "--node", SECOND];
+    let mut killed = world.command(move_app).stderr(Stdio::piped()).spawn().expect("it starts");
+    let steps = BufReader::new(killed.stderr.take().expect("a pipe")).lines();
+    assert!(steps.map_while(Result::ok).any(|line| line.contains(" s  hold")), "it came to that");
+    killed.kill().expect("it is killed");
+    killed.wait().expect("it ends");
+    let seen = crate::whole::await_that("it serves again", || {
+        Some(get(&old, host, "/")).filter(|answer| answer.status == 200)
+    });
+    assert_eq!(seen.body, "v1 note=private schema=v1");
+    assert_eq!(get(&new, host, "/").status, 404);
+
+    // Nothing that was written is lost, and whoever was not served is told to come again.
+    let writer = Writer::start(&old, host);
+    let said = world.ok(move_app);
+    let (count, others) = writer.stop();
+    assert!(said.contains("mover will answer 503 for about ") && said.contains("it answered 503 for "), "{said}");
+    assert!(count > 0 && others.iter().all(|status| *status == 503), "{count} {others:?}");
+    let moved = get(&new, host, "/").body;
+    assert_eq!(moved, format!("v1 count={count} note=private schema=v1"));
+    assert_eq!(get(&old, host, "/").body, moved, "the old node sends requests on");
+    assert_eq!(secret(&new, "mover"), secret(&old, "mover"));
+
+    // The old node has nothing to say any more; the client knows where the app is.
+    let said = world.fails(2, ["update", app.path_str(), "--node", "e2e", "-f"]);
+    assert!(said.contains(&format!("mover has moved to the node {new}")), "{said}");
+    world.ok(["update", app.path_str(), "-f"]);
+    assert_eq!(get(&old, host, "/").body, moved.replace("v1", "v2"));
+    world.ok(["remove", "mover", "--with-data", "--node", "e2e", "-y"]);
+    assert_eq!(get(&old, host, "/").status, 404);
+    assert_eq!(get(&new, host, "/").body, moved.replace("v1", "v2"));
 }

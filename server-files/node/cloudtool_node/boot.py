@@ -34,7 +34,7 @@ def boot() -> int:
 def wanted(found: state.State) -> list[str]:
     """The units of an app that run: the live slot, the socket that wakes the other one, the timers of its end and its backups."""
     ending = expiry.wanted(found)
-    if found.live is None:
+    if found.live is None or found.moved_to:
         return ending
     units = [*ending, paths.app_unit(found.app, found.live_slot)]
     units += [paths.wake_socket(found.app, found.idle_slot)] if found.previous else []

@@ -1,6 +1,7 @@
 """What comes from outside is checked here again, whatever the client has checked before."""
 
 import base64
+import ipaddress
 import re
 
 from .context import Failure
@@ -225,6 +226,14 @@ def _hook(hook: dict) -> None:
     for word in script:
         if "\0" in word or not is_utf8(word):
             raise bad(f"update_fetch {hook!r} has a NUL in it, or is not valid UTF-8.")
+
+
+def address(value) -> str:
+    """Where another node is reached."""
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise bad(f"{value!r} is not the address of a node.") from None
 
 
 def scrub(value, most: int) -> dict:

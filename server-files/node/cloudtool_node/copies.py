@@ -12,7 +12,7 @@ import tarfile
 from functools import partial
 
 from . import activate, backup, checks, deploy, expiry, files, hooks, lock, paths, remove, renew, restore
-from . import services, slots, stage, state, streams
+from . import services, slots, stage, state, streams, users
 from .context import Failure
 from .local_store import LocalStore
 from .session import require_program
@@ -24,7 +24,11 @@ SQL_LIMIT = 16 << 20
 def export(ctx, payload) -> dict:
     app = checks.app_name(ctx.request.get("app"))
     with lock.app(ctx, app, "export"), lock.backup(ctx, app):
-        return {"app": app, **give(ctx, restore.recovered(ctx, app), open_store(ctx, payload, app))}
+        current, store = restore.recovered(ctx, app), open_store(ctx, payload, app)
+        given = give(ctx, current, store, remember=bool(ctx.request.get("moving")))
+        if ctx.request.get("moving"):
+            given["exported"]["secret"] = give_secret(ctx, current, store, given)
+        return {"app": app, **given}
 
 
 def clone(ctx, payload) -> dict:
@@ -33,10 +37,10 @@ def clone(ctx, payload) -> dict:
     here = ctx.request.get("store") is None
     with activate.locked(ctx, {order.app, order.of} if here else {order.app}, "clone"):
         check_free(ctx, order.app)
+        directory = paths.copies(order.app)
+        files.remove_tree(directory)
         if not here:
             return made(Copying(ctx, order, open_store(ctx, payload, order.of), checks.exported(ctx.request)))
-        directory = f"{paths.COPIES}/{order.app}"
-        files.remove_tree(directory)
         store = LocalStore(directory, order.of)
         try:
             with lock.backup(ctx, order.of):
@@ -60,6 +64,8 @@ class Order:
         self.ttl = request.get("ttl")
         if self.ttl is not None:
             checks.whole_number(self.ttl, "ttl", 60, 366 * 86400)
+        # It is the app itself that comes: it keeps its name and its secret, and gets its locations when it is whole.
+        self.arriving = bool(request.get("arriving"))
         self.scrub = request.get("scrub")
         if self.scrub is not None:
             checks.scrub(self.scrub, SQL_LIMIT)
@@ -83,18 +89,25 @@ def check_free(ctx, app: str) -> None:
                 f"Choose another name, or destroy them: cloudtool remove {app} --with-data",
             )
         return
-    if found.live or not found.fields.get("copy_of"):
+    if found.moved_to:
+        raise Failure(
+            "conflict",
+            f"{app} has moved from here to {found.moved_to}, and its requests are still sent on.",
+            f"When none come any more: cloudtool remove {app} --with-data --node NODE",
+        )
+    if (found.live or not found.fields.get("copy_of")) and not found.fields.get("arriving"):
         raise Failure("conflict", f"There is an app {app} already.", "A copy needs a name of its own.")
     remove.take_away(ctx, app, found, with_data=True)
 
 
-def give(ctx, current: state.State, store) -> dict:
+def give(ctx, current: state.State, store, remember: bool = False) -> dict:
     """Puts a backup of an app's data and its live release into a store. Gives what `Copying` has to know of them."""
     launch = renew.require_live(current)
     launch.tell_secrets(ctx, current.app)
     taken = None
-    if services.with_data(services.Asked.by(current.app, launch.settings, {})):
-        taken = backup.Taking(ctx, store, current, launch, [], doing="copy", remember=False).run()
+    with_data = services.with_data(services.Asked.by(current.app, launch.settings, {}))
+    if with_data:
+        taken = backup.Taking(ctx, store, current, launch, [], doing="copy", remember=remember).run()
     with ctx.step("copy release") as step:
         name = f"{taken['id'] if taken else backup.unused_id(store.list())}.release.zst"
         what = "The release could not be read"
@@ -111,7 +124,17 @@ def give(ctx, current: state.State, store) -> dict:
             "object": {"name": name, **about},
         },
         "backup": taken["id"] if taken else None,
+        # These are not copied whole when it is done again.
+        "directories": [service.name for service in with_data if service.data],
     }
+
+
+def give_secret(ctx, current: state.State, store, given: dict) -> dict:
+    """An app that moves keeps its secret: what it has signed stays valid."""
+    secret = files.read_bytes(paths.app_secret(current.app)) or b""
+    name = given["exported"]["object"]["name"].replace(".release.", ".secret.")
+    what = "The secret could not be read"
+    return {"name": name, **streams.put(ctx, store, name, what, lambda out: out.write(secret), [])}
 
 
 def pack(ctx, app: str, release: str, out) -> None:
@@ -158,9 +181,25 @@ class Copying(deploy.Deployment):
     def begin(self) -> None:
         """A copy that is killed is known by this, and one with an end has it from the beginning."""
         self.state.fields["copy_of"] = self.copy.of
+        if self.copy.arriving:
+            self.state.fields["arriving"] = True
+            self.take_secret(self.given["exported"]["secret"])
         if self.copy.ttl:
             self.state.fields["expires"] = expiry.schedule(self.ctx, self.order.app, self.copy.ttl)
         self.state.save()
+
+    def routed(self) -> list[str]:
+        """What arrives knows its locations already, and gets them with the newest data (hand_over.py)."""
+        return [] if self.copy.arriving else self.locations
+
+    def take_secret(self, about: dict) -> None:
+        path = paths.app_secret(self.order.app)
+
+        def take(source) -> None:
+            files.write(path, source.read(1 << 10), mode=0o640, gid=users.gid(self.order.app), durable=True)
+
+        what = "The secret could not be copied"
+        streams.get(self.ctx, self.store, object_name(about["name"]), about, what, take, None)
 
     def bring_files(self) -> stage.Staged:
         about = self.given["exported"]["object"]
@@ -179,6 +218,8 @@ class Copying(deploy.Deployment):
         if self.given["backup"]:
             filling = restore.Filling(self.ctx, self.store, self.given["backup"], self.order.app, self.launch)
             filling.fill(services.Asked.by(self.order.app, settings, {}))
+            if self.copy.arriving:
+                filling.remember(paths.copies(self.order.app))
         if self.copy.scrub:
             with self.ctx.step("scrub"):
                 try:

@@ -6,7 +6,7 @@ a kill at any moment before leaves the old release, and recover.py takes the res
 
 import time
 
-from . import checks, front, health, hooks, lock, paths, prune, recover, slots, state, users
+from . import checks, front, health, hooks, lock, moves, paths, prune, recover, slots, state, users
 from .context import Failure
 from .session import require_program
 from .stage import Manifest, Staged, stage
@@ -54,6 +54,7 @@ class Deployment:
         ctx, order = self.ctx, self.order
         with ctx.step("recover") as step:
             self.state = find_state(ctx, order.app)
+            moves.require_here(self.state)
             mended = recover.recover(ctx, self.state)
             step.detail = ", ".join(mended) or None
         self.begin()
@@ -95,7 +96,7 @@ class Deployment:
             "services": [service["name"] for service in order.settings["services"]],
             "platform": order.settings["platform"],
         }
-        added = switch(ctx, self.state, self.slot, self.release, self.locations, entry)
+        added = switch(ctx, self.state, self.slot, self.release, self.routed(), entry)
         drain(ctx, self.state)
         with ctx.step("prune"):
             prune.prune(self.state, order.keep)
@@ -107,6 +108,10 @@ class Deployment:
 
     def begin(self) -> None:
         """What has to be written down before anything is made."""
+
+    def routed(self) -> list[str]:
+        """The locations that lead to the release from now on."""
+        return self.locations
 
     def bring_files(self) -> Staged:
         order = self.order

@@ -7,11 +7,8 @@ the unit for the first time. After a reboot boot.py starts the timer again, or w
 import os
 import time
 
-from . import audit, files, lock, paths, remove, slots, state
-from .context import Context, Failure, Writer
+from . import files, lock, paths, remove, slots, state
 from .times import FORMAT
-
-PATIENCE = 3600
 
 
 def schedule(ctx, app: str, seconds: int) -> str:
@@ -44,20 +41,9 @@ def is_over(found: state.State) -> bool:
     return bool(expires) and expires <= time.strftime(FORMAT, time.gmtime())
 
 
-def main(app: str) -> int:
-    request = {"verb": "remove", "by": "cloudtool (its time was over)", "app": app, "lock_timeout": PATIENCE}
-    ctx = Context(request, Writer(os.open(os.devnull, os.O_WRONLY)))
-    try:
-        with lock.app(ctx, app, "expire"):
-            found = state.load(app)
-            if found is None or not is_over(found):
-                print(f"{app} is not to be removed.")
-                return 0
+def end(ctx, app: str) -> None:
+    """What the timer runs."""
+    with lock.app(ctx, app, "expire"):
+        found = state.load(app)
+        if found and is_over(found):
             remove.take_away(ctx, app, found, with_data=True)
-    except Failure as failure:
-        print(ctx.redacted(failure.message))
-        audit.record(ctx, failure.code, None)
-        return 1
-    audit.record(ctx, "ok", None)
-    print(f"{app} is removed: its time was over.")
-    return 0

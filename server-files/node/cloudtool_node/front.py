@@ -17,8 +17,8 @@ def desired(states) -> dict[str, dict[str, str]]:
     for state in sorted(states, key=lambda state: state.claimed):
         if state.live is None:
             continue
-        live = _to(state, state.live, state.port(state.live_slot))
-        previous = _to(state, state.previous, state.wake_port(state.idle_slot)) if state.previous else None
+        live = _to(state, state.live, _target(state, state.port(state.live_slot)))
+        previous = state.previous and _to(state, state.previous, _target(state, state.wake_port(state.idle_slot)))
         for location in state.locations:
             host, slash, path = location.partition("/")
             mount = slash + path
@@ -41,11 +41,20 @@ def _key(location: str) -> str:
     return location.removeprefix("*") + "/"
 
 
-def _to(state, release: str, port: int):
+def _target(state, port: int) -> str:
+    """Where requests go: a port of this node, nowhere for the moment, or another node, which takes the path as it came."""
+    if state.held:
+        return "!"
+    return f"@{state.moved_to}" if state.moved_to else str(port)
+
+
+def _to(state, release: str, target: str):
     timeout = state.entry(release)["timeout"] * 1000
 
     def value(mount: str) -> str:
-        return f"{port}|{mount.count('/')}|{mount}|{timeout}|{state.app}"
+        if state.moved_to:
+            return f"{target}|0||{timeout}|{state.app}"
+        return f"{target}|{mount.count('/')}|{mount}|{timeout}|{state.app}"
 
     return value
 

@@ -133,6 +133,11 @@ def backup_service(name: str) -> str:
     return f"cloudtool-backup@{name}.service"
 
 
+def copies(name: str) -> str:
+    """What is on its way to a copy of an app."""
+    return f"{COPIES}/{name}"
+
+
 def logs(name: str) -> str:
     return f"{LOGS}/{name}"
 
@@ -159,6 +164,10 @@ def expiry_timer(name: str) -> str:
 
 def expiry_service(name: str) -> str:
     return f"cloudtool-expire@{name}.service"
+
+
+def guard_unit(name: str) -> str:
+    return f"cloudtool-guard-{name}.service"
 
 
 def hook_unit(name: str) -> str:

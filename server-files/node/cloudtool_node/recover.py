@@ -15,6 +15,8 @@ def recover(ctx, state: State) -> list[str]:
     A kill may have left the front leading to a release the state knows nothing of. So nothing that can still be seen
     is taken away before the live slot runs and the front leads to it.
     """
+    if state.moved_to:
+        return recover_moved(ctx, state)
     forget_missing(state)
     mended = remove_unfinished(state)
     slots.configure_waking(state)
@@ -27,6 +29,13 @@ def recover(ctx, state: State) -> list[str]:
     mended += remove_unknown(state)
     mended += shares.destroy_doomed(ctx, state)
     return mended
+
+
+def recover_moved(ctx, state: State) -> list[str]:
+    """Its requests go where it is now, and nothing of it runs here."""
+    changed = settle_front(ctx, state)
+    slots.systemctl(ctx, "stop", *slots.all_units(state.app), check=False)
+    return [f"put {changed} routes right"] if changed else []
 
 
 class Units:

@@ -81,6 +81,7 @@ def remove_files(ctx, app: str, with_data: bool) -> None:
         files.remove_tree(paths.config(app))
         files.remove_tree(paths.backups(app))
         files.remove_tree(paths.snapshots(app))
+        files.remove_tree(paths.copies(app))
         users.remove_app_user(ctx, app)
     files.remove(paths.state(app))
     files.fsync_directory(paths.STATES)

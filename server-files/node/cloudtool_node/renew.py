@@ -4,37 +4,39 @@ As with an update, everything before the switch can fail without a visitor notic
 whole set of shares in use: recover.py destroys the others.
 """
 
-from . import paths, recover, shares, slots
+from . import moves, paths, recover, shares, slots
 from .context import Failure
 from .deploy import start_candidate, switch
 from .state import State
 
 
 def require_live(current: State) -> slots.Launch:
+    moves.require_here(current)
     launch = slots.load_launch(current.app, current.live) if current.live else None
     if launch is None:
         raise Failure("not-found", f"{current.app} has no release that serves.", "Update it first.")
     return launch
 
 
-def renew(ctx, current: State, launch: slots.Launch, names: list[str], fill, hooks: bool) -> None:
+def renew(ctx, current: State, launch: slots.Launch, names: list[str], fill, hooks: bool, locations=None) -> None:
     """`fill` is given what the app asks of its services, with the new shares of `names`. `launch` is the release that serves
-    from them: the live one or another that is kept. `hooks`: its update_fetch runs."""
+    from them: the live one or another that is kept. `hooks`: its update_fetch runs. `locations`: those it has from then on."""
+    locations = current.locations if locations is None else locations
     numbers = current.doom_next(names)
     current.save()
-    slot, was_live = current.idle_slot, current.live_slot
+    slot, was_live, seen = current.idle_slot, current.live_slot, bool(current.locations)
     try:
         led = fill_shares(ctx, current, launch, numbers, fill)
-        candidate = start_candidate(ctx, current, slot, led, current.locations, launch.settings if hooks else None)
+        candidate = start_candidate(ctx, current, slot, led, locations, launch.settings if hooks else None)
         with ctx.step("health") as step:
             step.detail = str(candidate.check())
-        switch(ctx, current, slot, launch.release, current.locations, shares=numbers)
+        switch(ctx, current, slot, launch.release, locations, shares=numbers)
     except BaseException:
-        give_up(ctx, current, slot, numbers)
+        give_up(ctx, current, slot)
         raise
     led.save(current.app)
     with ctx.step("drain"):
-        put_previous_back(ctx, current, was_live)
+        put_previous_back(ctx, current, was_live, seen)
     with ctx.step("prune"):
         shares.destroy_doomed(ctx, current)
 
@@ -51,17 +53,20 @@ def fill_shares(ctx, current: State, launch: slots.Launch, numbers: dict[str, in
     return led
 
 
-def put_previous_back(ctx, current: State, slot: str) -> None:
-    """The slot that served until now ends its requests, and the previous release sleeps in it again."""
-    slots.put_away(ctx, current.app, slot)
+def put_previous_back(ctx, current: State, slot: str, seen: bool) -> None:
+    """The slot that served until now ends its requests, if anybody was led to it, and the previous release sleeps in it again."""
+    if seen:
+        slots.put_away(ctx, current.app, slot)
+    else:
+        slots.kill(ctx, paths.app_unit(current.app, slot))
     previous = shares.launch_of(ctx, current, current.previous) if current.previous else None
     if previous:
         slots.configure(current, slot, previous)
         slots.sleep(ctx, current.app, slot)
 
 
-def give_up(ctx, current: State, slot: str, numbers: dict[str, int]) -> None:
-    if any(current.share(name) == number for name, number in numbers.items()):
+def give_up(ctx, current: State, slot: str) -> None:
+    if current.live_slot == slot:
         return
     try:
         with ctx.shielded():

@@ -1,6 +1,8 @@
 """`restore`: a backup into new shares beside those in use, checked, then switched to. `verify` does the same up to the
 switch, and destroys the shares again. `clear` switches to empty ones."""
 
+import json
+import os
 import time
 
 from . import (
@@ -9,6 +11,7 @@ from . import (
     files,
     hooks,
     lock,
+    moves,
     packages,
     paths,
     records,
@@ -86,6 +89,7 @@ def clear(ctx, _payload) -> dict:
 
 def recovered(ctx, app: str):
     current = rollback.existing(app)
+    moves.require_here(current)
     with ctx.step("recover") as step:
         step.detail = ", ".join(recover.recover(ctx, current)) or None
     return current
@@ -118,6 +122,9 @@ class Filling:
             packages.ensure(ctx, ["age"])
         self.names = list(self.manifest["services"])
         self.counts: dict[str, dict] = {}
+        # Of each directory that is filled: where it is, and what is in it; and of an earlier filling, see `remember`.
+        self.filled: dict[str, tuple[str, list[dict]]] = {}
+        self.earlier: dict[str, list] = {}
         asked = services.Asked.by(app, launch.settings, {})
         known = [service.name for service in services.with_data(asked)]
         missing = [name for name in self.names if name not in known]
@@ -160,14 +167,28 @@ class Filling:
         place = services.data_directory(service, asked)
         root = services.loading(place)
         files.make_directory(root, mode=0o700)
-        loader = trees.Loader(self.ctx, root, users.uid(asked.app), users.gid(asked.app))
+        earlier = self.earlier.get(service.name)
+        loader = trees.Loader(self.ctx, root, users.uid(asked.app), users.gid(asked.app), earlier)
         self.get(service, tree, loader.read_tree)
-        for pack in packs:
+        for pack in reversed(packs):
+            if earlier and not loader.wanted:
+                break
             self.get(service, pack, loader.read_pack)
         counts = loader.finish()
         files.remove_tree(place)
         files.move(root, place)
+        self.filled[service.name] = (place, loader.entries)
         return counts
+
+    def remember(self, directory: str) -> None:
+        """Writes down which files there are now, so that a later filling can take over those that did not change."""
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        told = {name: [place, trees.placed(place, entries)] for name, (place, entries) in self.filled.items()}
+        files.write(f"{directory}/trees.json", json.dumps(told, separators=(",", ":")))
+
+    def recall(self, directory: str) -> None:
+        """Without that, everything comes from the backup."""
+        self.earlier = json.loads(files.read_bytes(f"{directory}/trees.json") or b"{}")
 
     def get(self, service, name: str, sink) -> None:
         what = f"The service {service.name} could not be restored"

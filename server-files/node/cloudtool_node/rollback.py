@@ -3,7 +3,7 @@ switched to. Hooks do not run: they belong to what is new. With a snapshot, the 
 
 import os
 
-from . import checks, lock, paths, recover, shares, slots, state
+from . import checks, lock, moves, paths, recover, shares, slots, state
 from .context import Failure
 from .deploy import answer, drain, start_candidate, switch
 
@@ -50,6 +50,7 @@ def previous(current: state.State) -> str:
 
 def serve(ctx, current: state.State, release: str, locations: list[str]) -> list[str]:
     """Makes `release` the live one; gives the locations that are new. Nothing to do when it is."""
+    moves.require_here(current)
     if release == current.live:
         if locations == current.locations:
             return []

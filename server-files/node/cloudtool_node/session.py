@@ -14,6 +14,8 @@ from .context import Context, Failure, Writer
 # Where each verb is, and whether it changes the node. Imported when it is asked for: a probe loads nothing of a deploy.
 VERBS = {
     "activate": ("activate", True),
+    "arrive": ("hand_over", True),
+    "arrived": ("hand_over", True),
     "backup": ("backup", True),
     "backups": ("backup", False),
     "clean": ("clean", True),
@@ -22,6 +24,7 @@ VERBS = {
     "deactivate": ("activate", True),
     "deploy": ("deploy", True),
     "export": ("copies", True),
+    "hand_over": ("hand_over", True),
     "logs": ("logs", False),
     "probe": ("probe", False),
     "query": ("query", False),
@@ -50,14 +53,14 @@ def main() -> int:
         from . import share_info
 
         return share_info.console(sys.argv[2], sys.argv[3])
-    if sys.argv[1:2] == ["expire"]:
-        from . import expiry
-
-        return expiry.main(sys.argv[2])
     if sys.argv[1:2] == ["backup"] and len(sys.argv) == 3:
         from . import schedule
 
         return schedule.run(sys.argv[2])
+    if sys.argv[1:2] in (["expire"], ["guard"]):
+        from . import unattended
+
+        return unattended.main(*sys.argv[1:3])
     out = Writer()
     source = Input(0)
     while (line := source.line()) is not None:

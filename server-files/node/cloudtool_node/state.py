@@ -17,6 +17,9 @@ HISTORY = 50
 
 
 class State:
+    # Requests are held back: its data are about to leave the node. Nowhere written, so that nothing can be left of it.
+    held = False
+
     def __init__(self, fields: dict):
         # A state that an earlier version wrote has no shares.
         self.fields = {"shares": {}, "next_share": 2, "doomed": [], **fields}
@@ -91,6 +94,11 @@ class State:
         if claim and locations != self.locations:
             self.fields["claimed"] = time.time_ns()
         self.fields["locations"] = locations
+
+    @property
+    def moved_to(self) -> str | None:
+        """The address of the node that the app has moved to: there it is served, and here its requests are sent on."""
+        return self.fields.get("moved_to")
 
     def share(self, service: str) -> int:
         """The number of the service's share that the app uses."""

@@ -6,6 +6,7 @@ The client's disk is reached over the session, what is elsewhere from the node i
 import contextlib
 import json
 import re
+import select
 
 from . import checks
 from .context import Failure
@@ -100,6 +101,16 @@ class ClientStore(Store):
 
     def delete(self, name: str) -> None:
         self._ask("delete", name=name)
+        self._answer()
+
+    def handed(self, backup: str | None, patience: int) -> None:
+        """Returns when the client says that what is in the store is in use where it belongs."""
+        self._ask("handed", backup=backup)
+        if not self.source.buffer:
+            poll = select.poll()
+            poll.register(self.source.fd, select.POLLIN)
+            if not poll.poll(patience * 1000):
+                raise Failure("aborted", f"The other node was not heard of for {patience} s.")
         self._answer()
 
     def _ask(self, op: str, raw=b"", **fields) -> None:

@@ -120,6 +120,16 @@ class Dumper:
         self.entries.append({"path": path, "mode": found.st_mode & MODE, "mtime": found.st_mtime_ns, **more})
 
 
+def placed(root: str, entries: list[dict]) -> dict[str, list]:
+    """The files of a tree that is where it belongs: {path: [identity, sha256]}."""
+    found = (entry for entry in entries if "sha256" in entry)
+    return {entry["path"]: [identity(os.lstat(f"{root}/{entry['path']}")), entry["sha256"]] for entry in found}
+
+
+def identity(found: os.stat_result) -> list[int]:
+    return [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+
+
 def digest_of(file: int) -> tuple[str, int]:
     digest, size = hashlib.sha256(), 0
     while data := os.read(file, CHUNK):
@@ -138,12 +148,14 @@ def count(entries) -> dict[str, int]:
 
 
 class Loader:
-    """Makes the tree in an empty directory that nobody else can write into."""
+    """Makes the tree in an empty directory that nobody else can write into. `earlier`: the directory of an earlier load and
+    what that has `placed`; files that are still the same are linked from there. Nobody may be writing into them."""
 
-    def __init__(self, ctx, root: str, uid: int, gid: int):
+    def __init__(self, ctx, root: str, uid: int, gid: int, earlier: list | None = None):
         self.ctx = ctx
         self.root = root
         self.owner = (uid, gid)
+        self.earlier_root, self.earlier = earlier or ("", {})
         self.entries: list[dict] = []
         self.wanted: dict[str, list[dict]] = {}
 
@@ -159,14 +171,26 @@ class Loader:
             seen.add(path)
             if entry.get("directory"):
                 directories.add(path)
-            if "sha256" in entry:
-                self.wanted.setdefault(entry["sha256"], []).append(entry)
             self.entries.append(entry)
         for entry in self.entries:
             if entry.get("directory"):
                 os.mkdir(self._path(entry), 0o700)
             elif "link" in entry:
                 os.symlink(entry["link"], self._path(entry))
+            elif not self._take_over(entry):
+                self.wanted.setdefault(entry["sha256"], []).append(entry)
+
+    def _take_over(self, entry: dict) -> bool:
+        """Its inode and times tell a file from every other, and from one that was changed."""
+        known, sha256 = self.earlier.get(entry["path"]) or (None, None)
+        path = f"{self.earlier_root}/{entry['path']}"
+        try:
+            if sha256 != entry["sha256"] or known != identity(os.lstat(path)):
+                return False
+            os.link(path, self._path(entry), follow_symlinks=False)
+        except OSError:
+            return False
+        return True
 
     def read_pack(self, source) -> None:
         """Puts the contents that are wanted into their files."""

@@ -57,6 +57,14 @@ class Routes(unittest.TestCase):
         for both in ((old, new), (new, old)):
             self.assertEqual(self.routes(*both)["shop.com/"], "20004|0||60000|other")
 
+    def test_an_app_that_moves_is_held_back_and_then_sent_on_with_its_whole_path(self):
+        moving = state(locations=["shop.com/a"])
+        moving.held = True
+        self.assertEqual(self.routes(moving)["shop.com/a/"], "!|1|/a|60000|shop")
+        moved = state(locations=["shop.com/a"])
+        moved.fields["moved_to"] = "192.0.2.1"
+        self.assertEqual(self.routes(moved)["shop.com/a/"], "@192.0.2.1|0||60000|shop")
+
     def test_wildcards_have_their_own_map(self):
         maps = front.desired([state(locations=["*.shop.com/x"])])
         self.assertEqual(maps[paths.ROUTES_MAP], {})

@@ -1,0 +1,22 @@
+"""What systemd has the node program do, without a client: `expire APP` and `guard APP`. What it says goes to the journal."""
+
+import os
+
+from . import audit, expiry, hand_over
+from .context import Context, Failure, Writer
+
+WORK = {"expire": expiry.end, "guard": hand_over.watch}
+PATIENCE = 86400
+
+
+def main(what: str, app: str) -> int:
+    request = {"verb": what, "by": "cloudtool", "app": app, "lock_timeout": PATIENCE}
+    ctx = Context(request, Writer(os.open(os.devnull, os.O_WRONLY)))
+    try:
+        WORK[what](ctx, app)
+    except Failure as failure:
+        print(ctx.redacted(failure.message))
+        audit.record(ctx, failure.code, None)
+        return 1
+    audit.record(ctx, "ok", None)
+    return 0
