@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::Test;
 use crate::http::get;
-use crate::world::{App, NODE, World, assert_success, at_a_terminal, both};
+use crate::world::{App, World, assert_success, at_a_terminal, both};
 
 pub const TESTS: &[Test] = &[
     ("host_keys_are_strict", host_keys_are_strict),
@@ -247,7 +247,7 @@ fn ssh_config_agents_and_other_ports_are_honoured(world: &World) {
         "echo 'Port 22\nPort 2222' >/etc/ssh/sshd_config.d/10-ct-ports.conf; systemctl daemon-reload; systemctl try-restart ssh.socket; systemctl restart ssh",
     );
     assert!(!reachable(address, 2222), "the firewall does not know it yet");
-    world.ok(["setup-node", NODE]);
+    world.ok(["setup-node", crate::world::node()]);
     assert!(reachable(address, 2222));
     world.node_script("systemd-run --quiet --collect --unit=ct-listener python3 -m http.server 8081; systemd-run --quiet --collect --unit=ct-listener6 python3 -m http.server --bind :: 8082");
     world.node_script("for n in $(seq 100); do ss -ltn | grep -q :8081 && ss -ltn | grep -q :8082 && break; sleep 0.1; done; ss -ltn | grep :8081");
@@ -313,7 +313,7 @@ fn ssh_config_agents_and_other_ports_are_honoured(world: &World) {
     drop(agent);
 
     world.node_script("rm /etc/ssh/sshd_config.d/10-ct-ports.conf; systemctl restart ssh");
-    world.ok(["setup-node", NODE]);
+    world.ok(["setup-node", crate::world::node()]);
     assert!(!reachable(address, 2222));
     world.ok(["remove", "alias", "-y"]);
 }

@@ -283,7 +283,7 @@ fn an_app_is_copied_and_moved_to_another_node(world: &World) {
     let (old, new) = (world.address.clone(), second.address());
     let app = keeper("mover", "");
     let host = "mover.localhost";
-    world.ok(["update", app.path_str(), "--node", "e2e"]);
+    world.ok(["update", app.path_str(), "--node", crate::world::node()]);
     post(world, host, "/note", "private");
     let secret = |address: &str, app: &str| {
         let output = world.ssh_to("root", address).arg(format!("cat /etc/cloudtool/apps/{app}/secret")).output();
@@ -319,11 +319,11 @@ fn an_app_is_copied_and_moved_to_another_node(world: &World) {
     assert_eq!(secret(&new, "mover"), secret(&old, "mover"));
 
     // The old node has nothing to say any more; the client knows where the app is.
-    let said = world.fails(2, ["update", app.path_str(), "--node", "e2e", "-f"]);
+    let said = world.fails(2, ["update", app.path_str(), "--node", crate::world::node(), "-f"]);
     assert!(said.contains(&format!("mover has moved to the node {new}")), "{said}");
     world.ok(["update", app.path_str(), "-f"]);
     assert_eq!(get(&old, host, "/").body, moved.replace("v1", "v2"));
-    world.ok(["remove", "mover", "--with-data", "--node", "e2e", "-y"]);
+    world.ok(["remove", "mover", "--with-data", "--node", crate::world::node(), "-y"]);
     assert_eq!(get(&old, host, "/").status, 404);
     assert_eq!(get(&new, host, "/").body, moved.replace("v1", "v2"));
 }

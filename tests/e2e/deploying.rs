@@ -54,10 +54,10 @@ fn no_request_fails_while_everything_happens(world: &World) {
             world.ok(["remove", "guest", "-y"]);
         }
         if round % 7 == 0 {
-            world.ok(["setup-node", "e2e"]);
+            world.ok(["setup-node", crate::world::node()]);
         }
     }
-    world.ok(["setup-node", "e2e"]);
+    world.ok(["setup-node", crate::world::node()]);
     while load.requests() < 100_000 {
         std::thread::sleep(std::time::Duration::from_millis(50));
     }

@@ -11,7 +11,7 @@ use cloudtool::providers::local::Local;
 use cloudtool::providers::{NodeState, Progress, Provider};
 
 use crate::whole::await_that;
-use crate::world::{NODE, World};
+use crate::world::{World, node};
 
 /// How many moments a kill is tried at. Fifty is what the product promises; a run of all tests has fewer.
 pub fn rounds(default: u32) -> u32 {
@@ -70,7 +70,7 @@ pub fn on_disk(path: &str) -> PathBuf {
 }
 
 fn root() -> PathBuf {
-    World::local_dir().join("nodes").join(NODE).join("root")
+    World::local_dir().join("nodes").join(node()).join("root")
 }
 
 /// Process 1 of the node.
@@ -141,13 +141,13 @@ pub fn cut_power() {
 
 /// Boots the node that was cut off.
 pub fn restore_power() {
-    local().start(NODE, &Silent).expect("the node boots");
+    local().start(node(), &Silent).expect("the node boots");
     await_running();
 }
 
 /// Shuts the node down in order and boots it.
 pub fn reboot() {
-    local().reboot(NODE, &Silent).expect("the node reboots");
+    local().reboot(node(), &Silent).expect("the node reboots");
     await_running();
 }
 
@@ -156,7 +156,7 @@ fn await_running() {
 }
 
 fn state() -> NodeState {
-    local().get(NODE).expect("the node is known").state
+    local().get(node()).expect("the node is known").state
 }
 
 fn local() -> Local {

@@ -1,7 +1,8 @@
 //! End to end: the real binary against a real node, which is made before the first test and destroyed after the last.
 //!
 //! The tests share the node and run one after the other, each with apps of its own. They need root on Linux; without it they are
-//! counted as ignored, and it is said why. `cargo test --test e2e -- NAME` runs those whose name (FILE::TEST) holds NAME.
+//! counted as ignored, and it is said why. `cargo test --test e2e -- NAME` runs those whose name (FILE::TEST) holds NAME. Two runs may
+//! go on at once, each with a `CLOUDTOOL_E2E_PART`: `apps` and `data`.
 
 mod faults;
 mod hammer;
@@ -52,11 +53,14 @@ use world::World;
 /// A test: its name, and what it does with the node.
 type Test = (&'static str, fn(&World));
 
+/// The tests of a file, with its name.
+type File = (&'static str, &'static [Test]);
+
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // One node, and tests that load it: side by side they would measure each other.
     arguments.test_threads = Some(1);
-    let files = [
+    let apps: &[File] = &[
         ("deploying", deploying::TESTS),
         ("bad_releases", bad_releases::TESTS),
         ("draining", draining::TESTS),
@@ -68,10 +72,15 @@ fn main() -> ExitCode {
         ("access", access::TESTS),
         ("isolation", isolation::TESTS),
         ("python_apps", python_apps::TESTS),
+        ("examples", examples::TESTS),
+        ("new_nodes", new_nodes::TESTS),
+        ("kills", kills::TESTS),
+        ("reboot", reboot::TESTS),
+    ];
+    let data: &[File] = &[
         ("services", services::TESTS),
         ("service_tools", service_tools::TESTS),
         ("databases", databases::TESTS),
-        ("examples", examples::TESTS),
         ("data", data::TESTS),
         ("data_kills", data_kills::TESTS),
         ("stores", stores::TESTS),
@@ -80,10 +89,13 @@ fn main() -> ExitCode {
         ("other_services", other_services::TESTS),
         ("own_service", own_service::TESTS),
         ("copies", copies::TESTS),
-        ("new_nodes", new_nodes::TESTS),
-        ("kills", kills::TESTS),
-        ("reboot", reboot::TESTS),
     ];
+    let files = match world::part().as_deref() {
+        None => [apps, data].concat(),
+        Some("apps") => apps.to_vec(),
+        Some("data") => data.to_vec(),
+        Some(other) => panic!("CLOUDTOOL_E2E_PART is {other:?}, neither apps nor data"),
+    };
     let missing = world::what_is_missing();
     if let Some(missing) = &missing {
         eprintln!("\n*** THE END-TO-END TESTS DO NOT RUN: {missing} ***\n");

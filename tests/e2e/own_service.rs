@@ -102,7 +102,7 @@ fn it_goes_along_with_its_app(world: &World, app: &App, folder: &Path) {
     fs::rename(folder, &away).expect("it is moved");
     let said = world.fails(2, ["update", app.path_str()]);
     assert!(said.contains("sqlite"), "{said}");
-    world.ok(["setup-node", crate::world::NODE]);
+    world.ok(["setup-node", crate::world::node()]);
     let place = world.home.path().join("backups");
     world.ok(["backup", "own", place.to_str().expect("UTF-8")]);
     fs::rename(&away, folder).expect("it is moved back");

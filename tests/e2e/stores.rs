@@ -190,7 +190,7 @@ fn buckets_and_other_servers_hold_backups(world: &World) {
         write(world, "more", destination);
         said += &world.ok(["backup", HOST, destination, "--json"]);
         assert_eq!(listed(world, destination).len(), 2);
-        let all = world.ok(["list-backups", destination, "--node", crate::world::NODE]);
+        let all = world.ok(["list-backups", destination, "--node", crate::world::node()]);
         assert!(all.contains("12.6 MB") && all.contains("0.5 kB") || all.contains("0.4 kB"), "{all}");
         write(world, "word", "spoilt");
         said += &world.ok(["restore", &newest, HOST, "-y"]);

@@ -19,7 +19,18 @@ pub struct World {
     pub forwarded_port: u16,
 }
 
-pub const NODE: &str = "e2e";
+/// What the node of this run is called: both parts may run at once.
+pub fn node() -> &'static str {
+    match part().as_deref() {
+        Some("data") => "e2e-data",
+        _ => "e2e",
+    }
+}
+
+/// `CLOUDTOOL_E2E_PART`: `data` runs the tests about services and their data, `apps` all others; nothing runs all.
+pub fn part() -> Option<String> {
+    std::env::var("CLOUDTOOL_E2E_PART").ok()
+}
 
 /// Why the tests cannot run here, if they cannot.
 pub fn what_is_missing() -> Option<String> {
@@ -39,8 +50,8 @@ impl World {
         fs::write(home.path().join("cloudtool.ini"), "").expect("an empty configuration");
         Self::share_images().expect("a place for images");
         let mut world = World { home, address: String::new(), forwarded_port: 0 };
-        let _ = world.cloudtool(["destroy-node", NODE, "--if-exists", "-y"]);
-        let output = world.cloudtool(["create-node", NODE, "--image", &image(), "--setup-node", "--json"]);
+        let _ = world.cloudtool(["destroy-node", node(), "--if-exists", "-y"]);
+        let output = world.cloudtool(["create-node", node(), "--image", &image(), "--setup-node", "--json"]);
         assert_success(&output);
         let node = json_lines(&output).into_iter().find(|line| line["event"] == "node").expect("the node is told");
         world.address = node["private_ips"][0].as_str().expect("it has an address").to_owned();
@@ -158,7 +169,7 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        let output = self.cloudtool(["destroy-node", NODE, "--if-exists", "-y"]);
+        let output = self.cloudtool(["destroy-node", node(), "--if-exists", "-y"]);
         if !output.status.success() {
             eprintln!("the node could not be destroyed: {}", both(&output));
         }
