@@ -4,10 +4,8 @@
 //! The scripts are run by themselves here, with the environment of docs/architecture.md: which share is filled and when it is
 //! switched to is the node program's. `CLOUDTOOL_E2E_ROUNDS` says how many random databases are dumped and loaded.
 
-use std::io::Write;
-use std::process::{Output, Stdio};
-
 use crate::Test;
+use crate::service_scripts::Share;
 use crate::world::{App, World, assert_success, both};
 
 pub const TESTS: &[Test] = &[
@@ -64,29 +62,9 @@ fn script(world: &World, text: &str) -> String {
     world.node_script(&format!("{FUNCTIONS}{text}"))
 }
 
-/// Runs `load` with this dump; a refusal must have a sentence of ours first.
-fn load(world: &World, service: &str, share: &str, dump: &[u8]) -> Output {
-    let app = share.split('.').next().expect("a name");
-    let command = format!("{FUNCTIONS}svc {service} load {app} {share}");
-    let mut child = world
-        .ssh()
-        .arg(format!("sh -euc '{}'", command.replace('\'', r"'\''")))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("ssh");
-    // Whoever refuses need not have read it.
-    let _ = child.stdin.take().expect("a pipe").write_all(dump);
-    child.wait_with_output().expect("ssh ends")
-}
-
-fn dump(world: &World, service: &str, share: &str) -> Vec<u8> {
-    let app = share.split('.').next().expect("a name");
-    script(world, &format!("svc {service} dump {app} {share} >/tmp/ledger.dump"));
-    let output = world.on_node(["cat", "/tmp/ledger.dump"]);
-    assert_success(&output);
-    output.stdout
+/// A share by its name, `APP.N`.
+fn share<'a>(world: &'a World, service: &'a str, share: &'a str) -> Share<'a> {
+    Share { world, service, app: share.split('.').next().expect("a name"), share }
 }
 
 fn an_app_has_a_mysql_database_of_its_own(world: &World) {
@@ -168,21 +146,19 @@ const MYSQL: &str = include_str!("mysql_database.sql");
 fn a_mysql_dump_loads_into_another_app(world: &World) {
     let _apps = apps(world);
     script(world, &format!("fresh mysql led_ger led_ger.2\nmy_as led_ger led_ger.2 <<'SQL'\n{MYSQL}\nSQL"));
-    let dump = dump(world, "mysql", "led_ger.2");
-    let facts = world.node_script("cat /tmp/facts");
-    let facts: serde_json::Value = serde_json::from_str(&facts).expect("JSON");
+    let (dump, facts) = share(world, "mysql", "led_ger.2").dump();
     assert!(facts["version"].as_str().expect("a text").starts_with("MariaDB 1"), "{facts}");
     let expected = serde_json::json!({
         "kinds": 3, "empty": 0, "odd `\"ä.name": 2, "parent": 1, "child": 1, "versioned": 1, "parts": 3, "latin": 1,
         "exotic": 1, "memory": 1, "aria": 1, "myisam": 3, "big": 1
     });
     assert_eq!(facts["counts"], expected);
-    for share in ["ledxger.2", "led_ger.3"] {
-        let app = &share[..7];
-        script(world, &format!("fresh mysql {app} {share}"));
-        assert_success(&load(world, "mysql", share, &dump));
-        let counted = script(world, &format!("svc mysql count {app} {share}"));
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&counted).expect("JSON"), facts);
+    for name in ["ledxger.2", "led_ger.3"] {
+        let share = share(world, "mysql", name);
+        let app = share.app;
+        script(world, &format!("fresh mysql {app} {name}"));
+        share.ok("load", &dump);
+        assert_eq!(share.count(), facts);
         // As a dump of each says it, but for the names of the databases and of the one who has defined all.
         let compared = script(
             world,
@@ -192,16 +168,16 @@ plain() {{
     mariadb-dump --skip-dump-date --routines --events --hex-blob "$1" |
         sed -e 's/DEFINER=`led_ger`@/DEFINER=`{app}`@/' -e '/^-- .* for database/d' -e '/^-- Host/d' >"/tmp/$1.sql"
 }}
-plain led_ger.2; plain {share}
-cmp /tmp/led_ger.2.sql /tmp/{share}.sql
-wc -c </tmp/{share}.sql
+plain led_ger.2; plain {name}
+cmp /tmp/led_ger.2.sql /tmp/{name}.sql
+wc -c </tmp/{name}.sql
 "#
             ),
         );
         assert!(compared.parse::<u64>().expect("a size") > 2_000_000, "{compared}");
         let defaults = script(
             world,
-            &format!("my_as {app} {share} -e 'SELECT @@collation_database, f(1), (SELECT COUNT(*) FROM seen_twice)'"),
+            &format!("my_as {app} {name} -e 'SELECT @@collation_database, f(1), (SELECT COUNT(*) FROM seen_twice)'"),
         );
         assert_eq!(defaults, "utf8mb4_bin\t2\t3");
     }
@@ -292,12 +268,8 @@ pg_root -c "SELECT bool_or(rolsuper OR rolcreaterole OR rolcreatedb) FROM pg_rol
     ] {
         script(world, "fresh mysql led_ger led_ger.2");
         let dump = format!("-- cloudtool: a dump of MariaDB 10.11.0\n{evil}\n-- Dump completed\n");
-        let output = load(world, "mysql", "led_ger.2", dump.as_bytes());
-        let said = both(&output);
-        assert!(
-            !output.status.success() && said.starts_with("the dump, of MariaDB 10.11.0, could not be loaded"),
-            "{evil}: {said}"
-        );
+        let said = share(world, "mysql", "led_ger.2").fails("load", dump.as_bytes());
+        assert!(said.starts_with("the dump, of MariaDB 10.11.0, could not be loaded"), "{evil}: {said}");
     }
     assert_eq!(script(world, "ls /tmp/evil 2>/dev/null || true; my_as ledxger ledxger -e 'SHOW TABLES'"), "kept");
 }
@@ -311,7 +283,8 @@ my_as led_ger led_ger.2 -e "CREATE TABLE notes (n INT, t TEXT); INSERT INTO note
 "#;
     script(world, fill);
     for service in ["postgresql", "mysql"] {
-        let whole = dump(world, service, "led_ger.2");
+        let (whole, _) = share(world, service, "led_ger.2").dump();
+        let target = share(world, service, "led_ger.3");
         let mut version = whole.clone();
         version[6] = 99; // of the format of PostgreSQL's archives; a letter of the first line of MariaDB's
         let mut magic = whole.clone();
@@ -320,9 +293,7 @@ my_as led_ger led_ger.2 -e "CREATE TABLE notes (n INT, t TEXT); INSERT INTO note
         *end.last_mut().expect("it is not empty") ^= 1;
         let noise: Vec<u8> = (0..100_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
         let refused = |what: &str, dump: &[u8]| {
-            let output = load(world, service, "led_ger.3", dump);
-            let said = both(&output);
-            assert!(!output.status.success(), "{service}, {what}: it was loaded\n{said}");
+            let said = target.fails("load", dump);
             let ours = [
                 "this is no dump of a",
                 "the dump could not be loaded: ",
@@ -331,7 +302,6 @@ my_as led_ger led_ger.2 -e "CREATE TABLE notes (n INT, t TEXT); INSERT INTO note
             ];
             assert!(ours.iter().any(|ours| said.starts_with(ours)), "{service}, {what}: {said}");
         };
-        let count = || script(world, &format!("svc {service} count led_ger led_ger.3"));
         let fresh = || script(world, &format!("fresh {service} led_ger led_ger.3"));
         fresh();
         refused("nothing", &[]);
@@ -339,25 +309,28 @@ my_as led_ger led_ger.2 -e "CREATE TABLE notes (n INT, t TEXT); INSERT INTO note
         refused("a flipped bit at the beginning", &magic);
         refused("another version", &version);
         refused("a hundred bytes", &whole[..100]);
-        assert!(count().contains("\"counts\": {}"), "{service}: nothing was loaded: {}", count());
+        assert_eq!(target.count()["counts"], serde_json::json!({}), "{service}: nothing was loaded");
         refused("half", &whole[..whole.len() / 2]);
         fresh();
         refused("all but the last byte", &whole[..whole.len() - 1]);
         fresh();
         refused("a flipped bit at the end", &end);
         fresh();
-        assert_success(&load(world, service, "led_ger.3", &whole));
-        assert!(count().contains("notes\": 500"), "{service}: {}", count());
+        let loaded = target.run("load", &whole);
+        assert_success(&loaded);
+        assert_eq!(both(&loaded), "", "{service}: there is nothing to say");
+        let notes = if service == "mysql" { "notes" } else { "public.notes" };
+        assert_eq!(target.count()["counts"][notes], 500, "{service}");
     }
     // Of a PostgreSQL that is newer than the server: what it is called in the archive's head is all that differs.
-    let mut newer = dump(world, "postgresql", "led_ger.2");
+    let (mut newer, _) = share(world, "postgresql", "led_ger.2").dump();
     let major = script(world, "pg_root -c 'SHOW server_version' | cut -d. -f1");
     for at in 0..200 {
         if newer[at..].starts_with(major.as_bytes()) && newer[at + major.len()] == b'.' {
             newer[at..at + 2].copy_from_slice(b"99");
         }
     }
-    let said = both(&load(world, "postgresql", "led_ger.3", &newer));
+    let said = share(world, "postgresql", "led_ger.3").fails("load", &newer);
     assert!(said.starts_with("the dump was made by a newer PostgreSQL than the "), "{said}");
 }
 
