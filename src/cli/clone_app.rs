@@ -95,8 +95,10 @@ pub(super) fn place_for_copies() -> Result<tempfile::TempDir, Failure> {
 /// Completes a `clone` with what an `export` has given.
 pub(super) fn bring(context: &Context, given: &Value, request: &mut Value) -> Result<(), Failure> {
     let services = given["exported"]["settings"]["services"].as_array().into_iter().flatten();
-    let services: Vec<&str> = services.filter_map(|service| service["name"].as_str()).collect();
-    request["service_settings"] = service_settings(context, &services)?;
+    let names: Vec<String> = services.filter_map(|service| service["name"].as_str().map(str::to_owned)).collect();
+    request["service_settings"] = service_settings(context, &names.iter().map(String::as_str).collect::<Vec<_>>())?;
+    let services = context.services()?;
+    request["own_services"] = Value::Object(services.own_folders(&services.with_required(&names)));
     request["exported"] = given["exported"].clone();
     request["backup"] = given["backup"].clone();
     Ok(())

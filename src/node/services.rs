@@ -96,6 +96,8 @@ impl Services {
 }
 
 const DESCRIPTION: &str = "service.ini";
+/// What has a dump must be loaded somewhere, counted there, and taken away.
+const BELONG_TOGETHER: [&str; 4] = ["dump", "load", "count", "drop"];
 
 fn checked_name(folder: &Path) -> Result<String, Failure> {
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -131,6 +133,12 @@ fn read_folder(folder: &Path) -> Result<Files, Failure> {
     let bytes: usize = files.values().map(Vec::len).sum();
     if bytes > MAX_BYTES {
         let message = format!("{}: the folder of a service has at most {MAX_BYTES} bytes", folder.display());
+        return Err(Failure::new(Kind::Usage, message));
+    }
+    if let Some(missing) = BELONG_TOGETHER.iter().find(|script| !files.contains_key(**script))
+        && files.contains_key(BELONG_TOGETHER[0])
+    {
+        let message = format!("{}: a service that has dump needs {missing} too", folder.display());
         return Err(Failure::new(Kind::Usage, message));
     }
     match files.get(DESCRIPTION).map(|text| ini::Ini::load_from_str(&String::from_utf8_lossy(text))) {
@@ -194,6 +202,7 @@ mod tests {
         insta::assert_snapshot!(refused(&[("Queue/service.ini", "")]), @"DIR/Queue: the name of a service has lower-case letters, digits, '-' and '_', and starts with a letter");
         insta::assert_snapshot!(refused(&[("queue/provision", "")]), @"DIR/queue/service.ini is missing");
         insta::assert_snapshot!(refused(&[("queue/service.ini", ""), ("queue/lib/x", "")]), @"DIR/queue/lib: the folder of a service holds plain files only");
+        insta::assert_snapshot!(refused(&[("queue/service.ini", ""), ("queue/dump", ""), ("queue/load", "")]), @"DIR/queue: a service that has dump needs count too");
         insta::assert_snapshot!(refused(&[("queue/service.ini", "[service")]), @"DIR/queue/service.ini:1: this is not an INI file");
     }
 }

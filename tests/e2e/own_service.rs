@@ -114,11 +114,11 @@ fn it_goes_along_with_its_app(world: &World, app: &App, folder: &Path) {
         format!("{}print('CONFIG_MORE=more')\n", fs::read_to_string(folder.join("provision")).expect("provision")),
     )
     .expect("written");
-    fs::rename(folder.join("count"), folder.join("counts")).expect("it is renamed");
+    fs::rename(folder.join("check"), folder.join("checked")).expect("it is renamed");
     world.ok(["update", app.path_str()]);
     assert_eq!(world.inside("own.test", "import os; print(os.environ['CONFIG_MORE'])"), "more");
     let there = world.node_script("ls /var/lib/cloudtool/own-services/sqlite | tr '\\n' ' '");
-    assert_eq!(there, "check counts drop dump load provision remove service.ini share.py");
+    assert_eq!(there, "checked count drop dump load provision remove service.ini share.py");
     let taken = folder.with_file_name("files");
     fs::rename(folder, &taken).expect("it is renamed");
     let said = world.fails(2, ["validate", app.path_str()]);

@@ -60,6 +60,7 @@ class Order:
             raise checks.bad("A copy on the same node needs another name.")
         self.locations = checks.locations(request.get("locations"))
         self.service_settings = checks.service_settings(request.get("service_settings"))
+        self.own_services = request.get("own_services")
         self.keep = checks.whole_number(request.get("keep", 5), "keep", 2, 1000)
         self.ttl = request.get("ttl")
         if self.ttl is not None:
@@ -169,6 +170,7 @@ class Copying(deploy.Deployment):
             "slot_conf": release["slot_conf"],
             "manifest": release["manifest"],
             "service_settings": order.service_settings,
+            "own_services": order.own_services,
             "keep": order.keep,
         }
         super().__init__(ctx, deploy.Order(request), None)
