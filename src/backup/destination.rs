@@ -92,10 +92,10 @@ impl Destination {
             return Ok(Destination { name: text.to_owned(), ..found }.ruled_by(section));
         }
         let url: Url = address.parse().map_err(|message: String| bad(format!("{text}: {message}"), ""))?;
-        let section = section.or_else(|| {
-            let beside = |section: &&BackupsConfig| section.url.parse().is_ok_and(|other: Url| url.is_beside(&other));
-            sources.config.backups.values().find(beside)
-        });
+        let section = match section {
+            Some(section) => Some(section),
+            None => beside(&url, address, sources.config)?,
+        };
         let settings = Settings { section, sources, name: text };
         let at = match url {
             Url::S3 { bucket, prefix } => settings.s3(bucket, prefix)?,
@@ -133,6 +133,25 @@ impl Destination {
             At::Archive(_) => self.name.clone(),
             _ => format!("{}/{app}/{id}", self.name.trim_end_matches('/')),
         }
+    }
+}
+
+/// The section whose settings open the same bucket or account: the one that the address lies in, or the only one.
+fn beside<'a>(url: &Url, address: &str, config: &'a UserConfig) -> Result<Option<&'a BackupsConfig>, BadDestination> {
+    let same = |section: &&BackupsConfig| section.url.parse().is_ok_and(|other: Url| url.is_beside(&other));
+    let all: Vec<&BackupsConfig> = config.backups.values().filter(same).collect();
+    let around = |section: &&&BackupsConfig| {
+        let rest = address.strip_prefix(section.url.trim_end_matches('/'));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let closest = all.iter().filter(around).max_by_key(|section| section.url.len());
+    match (closest, &all[..]) {
+        (Some(section), _) | (None, [section]) => Ok(Some(section)),
+        (None, []) => Ok(None),
+        (None, [one, other, ..]) => Err(bad(
+            format!("{address}: both [backups:{}] and [backups:{}] may open it", one.name, other.name),
+            "write a section with this url, and name that",
+        )),
     }
 }
 
@@ -222,4 +241,51 @@ fn known_keys(host: &str, port: u16) -> Result<Vec<String>, String> {
         _ => None,
     };
     Ok(text.lines().filter_map(key).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::user;
+
+    fn find(text: &str) -> Result<Destination, String> {
+        let config = user::parse(
+            Path::new("x"),
+            "[backups:a]\nurl = s3://mine/a\naccess_key = A\nsecret_key = a-secret\nkeep = 1 last\n\
+             [backups:b]\nurl = s3://mine/b\naccess_key = B\nsecret_key = b-secret\n\
+             [backups:only]\nurl = s3://only\naccess_key = C\nsecret_key = TBD\n\
+             [backups:disk]\nurl = /mnt/disk\nkeep = 2 last\n",
+        )
+        .unwrap();
+        let sources = Sources { config: &config, ask: &|_| Some(Secret::new("typed")), user: "me".to_owned() };
+        Destination::find(text, &sources).map_err(|error| error.to_string())
+    }
+
+    fn keys(text: &str) -> (String, String) {
+        match find(text).unwrap().at {
+            At::S3 { access_key, secret_key, .. } => (access_key.expose().to_owned(), secret_key.expose().to_owned()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_url_is_opened_by_the_section_it_lies_in() {
+        let key = |name: &str, secret: &str| (name.to_owned(), secret.to_owned());
+        assert_eq!(keys("a"), key("A", "a-secret"));
+        assert_eq!(keys("s3://mine/b/deeper"), key("B", "b-secret"));
+        assert_eq!(keys("s3://only/x"), key("C", "typed"));
+        assert!(find("s3://mine/bother").unwrap_err().contains("both [backups:a] and [backups:b]"));
+        assert!(find("ssh://host/x").unwrap_err().contains("there is no key"));
+        assert!(!format!("{:?}", find("a")).contains("a-secret"));
+    }
+
+    #[test]
+    fn what_is_no_url_is_on_this_machine() {
+        let disk = find("disk").unwrap();
+        assert_eq!((disk.at, disk.keep), (At::Directory("/mnt/disk".into()), Some("2 last".to_owned())));
+        assert_eq!(find("/mnt/x/").unwrap().called("shop", "ID"), "/mnt/x/shop/ID");
+        let archive = find("/mnt/x.tar").unwrap();
+        assert_eq!((archive.called("shop", "ID"), archive.at), ("/mnt/x.tar".into(), At::Archive("/mnt/x.tar".into())));
+        assert_eq!(find("a").unwrap().called("shop", "ID"), "a/shop/ID");
+    }
 }

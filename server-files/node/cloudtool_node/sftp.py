@@ -48,6 +48,7 @@ class SshStore(Store):
             raise checks.bad("The store has no host key, or a NUL in its path.")
         self.name = f"ssh://{self.user}@{self.host}:{self.port}/{self.path.lstrip('/')}"
         self._sftp: Sftp | None = None
+        ctx.at_end.callback(self.hang_up)
 
     @property
     def sftp(self) -> "Sftp":
@@ -59,6 +60,12 @@ class SshStore(Store):
         """Whose backups there may be."""
         entries = self.sftp.entries(self.path)
         return sorted(name for name, (mode, _) in entries.items() if mode & DIRECTORY and checks.APP.fullmatch(name))
+
+    def hang_up(self) -> None:
+        """The next question makes a new connection."""
+        if self._sftp:
+            self._sftp.hang_up()
+            self._sftp = None
 
     def list(self) -> dict[str, int]:
         entries = self.sftp.entries(f"{self.path}/{self.app}")
@@ -106,6 +113,7 @@ class SshWriter:
     """An object on its way: under a name that nobody lists, until it is whole."""
 
     def __init__(self, store: SshStore, name: str):
+        self.store = store
         self.sftp = store.sftp
         self.ctx = store.ctx
         self.path = store._path(name)
@@ -134,9 +142,9 @@ class SshWriter:
         """What is not committed is taken back. Where that fails too, it is never listed."""
         if self.handle is not None:
             with self.ctx.shielded(), contextlib.suppress(Failure, OSError):
-                self._settle(0)
-                self.sftp.close(self.handle)
-                self.sftp.remove(self.partial)
+                # Half a packet may be on its way: that conversation understands nothing any more.
+                self.store.hang_up()
+                self.store.sftp.remove(self.partial)
 
     def _settle(self, allowed: int) -> None:
         while len(self.unanswered) > allowed:
@@ -162,14 +170,21 @@ class Sftp:
                 "-s", "--", store.host, "sftp",
             ]  # fmt: skip
             self.chain = streams.Chain(store.ctx, store.name, [(argv, None)], subprocess.PIPE, subprocess.PIPE)
-            store.ctx.at_end.callback(self._hang_up)
             self.out = streams.Pipe(store.ctx, self.chain.input)
             self.source = streams.Source(store.ctx, self.chain.output)
-            self._write(struct.pack(">BI", INIT, 3))
-            kind, body = self._read()
+            try:
+                self.extensions = self._greet()
+            except BaseException:
+                self.hang_up()
+                raise
+
+    def _greet(self) -> list[bytes]:
+        """Gives the names of what the server can do beyond the version's own."""
+        self._write(struct.pack(">BI", INIT, 3))
+        kind, body = self._read()
         if kind != VERSION:
             raise self._nonsense()
-        self.extensions = _strings(body[4:])[::2]
+        return _strings(body[4:])[::2]
 
     def entries(self, path: str) -> dict[str, tuple[int, int]]:
         """Mode and size of what is in a directory; nothing when there is none."""
@@ -323,7 +338,7 @@ class Sftp:
         hint = "Look at `host_key` of the destination, and at known_hosts." if "Host key" in reason else None
         return Failure("store", f"{self.store.name}: {reason}.", hint)
 
-    def _hang_up(self) -> None:
+    def hang_up(self) -> None:
         self.chain.end()
         self.chain.__exit__(None)
 
