@@ -14,6 +14,7 @@ use super::data::{self, Found, Target};
 use super::query::words;
 use super::update::url;
 use crate::backup::Directory;
+use crate::config::{BackupPlan, When};
 use crate::deploy::Remote;
 use crate::error::{Failure, Kind};
 use crate::inventory::NodeRecord;
@@ -76,9 +77,32 @@ pub(super) fn run(context: &Context, args: MoveApp) -> Result<(), Failure> {
         answer?["window"].as_f64()
     };
     let answer = context.call(&mut new.borrow_mut(), json!({"verb": "arrived", "app": old.app, "lock_timeout": 60}))?;
+    move_schedule(context, &mut old, &mut new.borrow_mut(), &described["backup"])?;
     context.refresh_locations(&to, &mut new.borrow_mut())?;
     context.refresh_locations(&old.node, &mut old.remote)?;
     report(context, &old, &to, &answer, window, start);
+    Ok(())
+}
+
+/// The new node backs the app up by itself as the old one did, where this configuration has the destination: its secrets are not
+/// asked back from a node.
+fn move_schedule(context: &Context, old: &mut Found, new: &mut Remote, backup: &Value) -> Result<(), Failure> {
+    let text = |key: &str| backup[key].as_str().map(str::to_owned);
+    let every = backup["every"].as_u64().and_then(|minutes| u32::try_from(minutes).ok()).map(When::Every);
+    let Some(when) = every.or_else(|| text("at").map(When::At)) else { return Ok(()) };
+    let plan = BackupPlan { when: Some(when), to: text("to"), keep: text("keep"), check: None };
+    let request = |plan: Option<Value>| json!({"verb": "schedule", "app": old.app, "plan": plan, "lock_timeout": 60});
+    match data::schedule(context, Some(&plan)) {
+        Ok(plan) => {
+            context.call(new, request(plan))?;
+        }
+        Err(failure) => context.ui.warn(&format!(
+            "{} is no longer backed up by itself, before whoever has its destination updates it: {}",
+            old.app, failure.message
+        )),
+    }
+    let nothing = request(None);
+    context.call(&mut old.remote, nothing)?;
     Ok(())
 }
 

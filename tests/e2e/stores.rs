@@ -197,7 +197,7 @@ fn buckets_and_other_servers_hold_backups(world: &World) {
         write(world, "more", destination);
         said += &world.ok(["backup", HOST, destination, "--json"]);
         assert_eq!(listed(world, destination).len(), 2);
-        let all = world.ok(["list-backups", destination, "--node", crate::world::NODE]);
+        let all = world.ok(["list-backups", destination, "--node", crate::world::node()]);
         // What both are in all, and what the first has sent.
         assert_eq!(all.matches("12.6 MB").count(), 3, "{all}");
         write(world, "word", "spoilt");

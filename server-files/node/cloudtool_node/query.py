@@ -46,7 +46,7 @@ def describe(found: state.State, shown: dict) -> dict:
 def backup_of(app: str) -> dict:
     """What is planned, and what came of it."""
     plan = schedule.load(app) or {}
-    return {name: plan.get(name) for name in ("every", "at", "to")} | records.load(app)
+    return {name: plan.get(name) for name in ("every", "at", "to", "keep")} | records.load(app)
 
 
 def running_state(unit: dict) -> str:
