@@ -197,7 +197,13 @@ fn a_copy_is_an_app_of_its_own_and_has_an_end(world: &World) {
         );
         assert_eq!(left, "");
     }
+    // Data without an app are somebody's; but what a copy left that was killed is nobody's.
+    world.node_says(["mkdir -p /srv/cloudtool/apps/unclean/data/files"]);
+    let said = world.fails(2, ["clone-app", "origin", "unclean"]);
+    assert!(said.contains("There is no app unclean on the node, but its data are"), "{said}");
+    world.node_says(["mkdir /var/lib/cloudtool/copies/unclean"]);
     world.ok(["clone-app", "origin", "unclean", "--scrub", "bin/scrub.py 'a; word'"]);
+    assert_eq!(world.node_says(["ls /var/lib/cloudtool/copies"]), "");
     assert_eq!(read("unclean.localhost"), "a; word");
     world.ok(["remove", "unclean", "--with-data", "-y"]);
 
@@ -296,7 +302,7 @@ fn an_app_is_copied_and_moved_to_another_node(world: &World) {
 
     // The client is killed while the app is on its way: it serves where it was.
     let move_app = ["move-app", "mover", "--node", SECOND];
-    let mut killed = world.command(move_app).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut killed = world.command(move_app).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
     let steps = BufReader::new(killed.stderr.take().expect("a pipe")).lines();
     assert!(steps.map_while(Result::ok).any(|line| line.contains(" s  hold")), "it came to that");
     killed.kill().expect("it is killed");

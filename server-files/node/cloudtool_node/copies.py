@@ -38,16 +38,37 @@ def clone(ctx, payload) -> dict:
     with activate.locked(ctx, {order.app, order.of} if here else {order.app}, "clone"):
         check_free(ctx, order.app)
         directory = paths.copies(order.app)
-        files.remove_tree(directory)
-        if not here:
-            return made(Copying(ctx, order, open_store(ctx, payload, order.of), checks.exported(ctx.request)))
-        store = LocalStore(directory, order.of)
+        # As long as it is there, what has the name and does not serve is an unfinished copy.
+        files.make_directory(paths.COPIES, mode=0o700)
+        os.mkdir(directory, 0o700)
+        files.fsync_directory(paths.COPIES)
         try:
-            with lock.backup(ctx, order.of):
-                given = give(ctx, restore.recovered(ctx, order.of), store)
-            return made(Copying(ctx, order, store, given))
+            answer = from_here(ctx, order, directory) if here else from_elsewhere(ctx, order, payload)
         finally:
-            files.remove_tree(directory)
+            # What arrives is unfinished until it has the newest data; what failed and could not be taken away, until it is.
+            if not exists(order.app) or (serves(order.app) and not order.arriving):
+                files.remove_tree(directory)
+        return answer
+
+
+def from_here(ctx, order: "Order", directory: str) -> dict:
+    store = LocalStore(directory, order.of)
+    with lock.backup(ctx, order.of):
+        given = give(ctx, restore.recovered(ctx, order.of), store)
+    return made(Copying(ctx, order, store, given))
+
+
+def from_elsewhere(ctx, order: "Order", payload) -> dict:
+    return made(Copying(ctx, order, open_store(ctx, payload, order.of), checks.exported(ctx.request)))
+
+
+def exists(app: str) -> bool:
+    return state.load(app) is not None or remove.has_data(app)
+
+
+def serves(app: str) -> bool:
+    found = state.load(app)
+    return bool(found and found.live)
 
 
 class Order:
@@ -82,7 +103,8 @@ def made(copying: "Copying") -> dict:
 def check_free(ctx, app: str) -> None:
     """The name is nobody's. What a copy left that was killed goes."""
     found = state.load(app)
-    if found is None:
+    unfinished = os.path.isdir(paths.copies(app))
+    if found is None and not unfinished:
         if remove.has_data(app):
             raise Failure(
                 "conflict",
@@ -90,15 +112,16 @@ def check_free(ctx, app: str) -> None:
                 f"Choose another name, or destroy them: cloudtool remove {app} --with-data",
             )
         return
-    if found.moved_to:
+    if found and found.moved_to:
         raise Failure(
             "conflict",
             f"{app} has moved from here to {found.moved_to}, and its requests are still sent on.",
             f"When none come any more: cloudtool remove {app} --with-data --node NODE",
         )
-    if (found.live or not found.fields.get("copy_of")) and not found.fields.get("arriving"):
+    if found and not (found.fields.get("arriving") if found.live else unfinished):
         raise Failure("conflict", f"There is an app {app} already.", "A copy needs a name of its own.")
-    remove.take_away(ctx, app, found, with_data=True)
+    with ctx.shielded():
+        remove.take_away(ctx, app, found, with_data=True)
 
 
 def give(ctx, current: state.State, store, remember: bool = False) -> dict:
@@ -181,7 +204,7 @@ class Copying(deploy.Deployment):
         self.given = given
 
     def begin(self) -> None:
-        """A copy that is killed is known by this, and one with an end has it from the beginning."""
+        """An end it has from the beginning."""
         self.state.fields["copy_of"] = self.copy.of
         if self.copy.arriving:
             self.state.fields["arriving"] = True
