@@ -6,14 +6,14 @@ import os
 
 from . import files
 from .context import Failure
-from .store import OBJECT
+from .store import OBJECT, Store
 
 CHUNK = 1 << 20
 # What is put aside must never be what fills the disk.
 ROOM = 512 << 20
 
 
-class LocalStore:
+class LocalStore(Store):
     """`directory` need not be there yet. Only root reads it."""
 
     def __init__(self, directory: str, app: str):
@@ -33,9 +33,6 @@ class LocalStore:
                     yield data
         except FileNotFoundError:
             raise Failure("store", f"{self.directory}/{name} is not there.") from None
-
-    def read_whole(self, name: str, limit: int) -> bytes:
-        return b"".join(self.read(name, limit))
 
     @contextlib.contextmanager
     def writer(self, name: str):
