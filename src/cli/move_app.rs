@@ -161,11 +161,12 @@ fn call(
     answer.map_err(crate::node::Error::into_failure)
 }
 
-/// Whether a step of the first copy takes as long when the rest follows. Of directories, only what changed does.
+/// Whether a step of the first copy takes as long when the rest follows. Of directories, only what changed does, and services
+/// are installed by then.
 fn comes_again(step: &str, directories: &[&str]) -> bool {
     match step.split_once(' ') {
         Some(("copy" | "restore", what)) => what != "release" && !directories.contains(&what),
-        _ => ["services", "start", "health"].contains(&step),
+        _ => ["start", "health"].contains(&step),
     }
 }
 
@@ -267,6 +268,12 @@ mod tests {
     fn only_what_is_done_again_counts() {
         let again = |step| comes_again(step, &["files"]);
         assert!(again("copy postgresql") && again("restore postgresql") && again("start"));
-        assert!(!again("copy files") && !again("restore files") && !again("copy release") && !again("packages"));
+        assert!(
+            !again("copy files")
+                && !again("restore files")
+                && !again("copy release")
+                && !again("packages")
+                && !again("services")
+        );
     }
 }

@@ -108,7 +108,8 @@ fn variables_are_the_same_everywhere(world: &World) {
     assert_eq!(script, getenv, "a PHP script of update_fetch");
     let server = variables(world, host, "echo json_encode(array_filter($_SERVER, 'is_string'));");
     // Apache's own, of no use to an app.
-    let slot = ["PORT", "RUN_DIR", "VENV", "DRAIN_TIMEOUT", "WORKERS", "WRITABLE_ROOT"].map(|name| format!("CLOUDTOOL_{name}"));
+    let slot = ["PORT", "RUN_DIR", "VENV", "DRAIN_TIMEOUT", "WORKERS", "WRITABLE_ROOT"]
+        .map(|name| format!("CLOUDTOOL_{name}"));
     let expected: Variables = getenv
         .iter()
         .filter(|(name, _)| !slot.contains(name))
