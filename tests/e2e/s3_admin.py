@@ -1,8 +1,8 @@
 """What the owner of the S3 server does beside the node under test, with Amazon's own SDK. Prints JSON.
 
-s3_admin.py ENDPOINT prepare              makes a user and a bucket; the server lets the first three calls in without credentials
-s3_admin.py ENDPOINT objects KEY SECRET   the keys and sizes in the bucket
-s3_admin.py ENDPOINT uploads KEY SECRET   the uploads that were begun and not ended
+s3_admin.py ENDPOINT prepare   makes a user and a bucket; the server lets the first three calls in without credentials
+s3_admin.py ENDPOINT objects   the keys and sizes in the bucket, by the credentials of the usual variables
+s3_admin.py ENDPOINT uploads   the uploads that were begun and not ended
 """
 
 import json
@@ -13,18 +13,12 @@ import boto3
 BUCKET = "ct-backups"
 
 
-def client(service, endpoint, key, secret):
-    return boto3.client(
-        service,
-        region_name="eu-test-1",
-        endpoint_url=endpoint,
-        aws_access_key_id=key,
-        aws_secret_access_key=secret,
-    )
+def client(service, endpoint, **credentials):
+    return boto3.client(service, region_name="eu-test-1", endpoint_url=endpoint, **credentials)
 
 
 def prepare(endpoint):
-    iam = client("iam", endpoint, "nobody", "nobody")
+    iam = client("iam", endpoint, aws_access_key_id="nobody", aws_secret_access_key="nobody")
     iam.create_user(UserName="backup")
     key = iam.create_access_key(UserName="backup")["AccessKey"]
     actions = ["s3:CreateBucket", "s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
@@ -32,22 +26,22 @@ def prepare(endpoint):
     statement = {"Effect": "Allow", "Action": actions, "Resource": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     iam.put_user_policy(UserName="backup", PolicyName="backups", PolicyDocument=document)
-    made = {"key": key["AccessKeyId"], "secret": key["SecretAccessKey"]}
+    made = {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
     where = {"LocationConstraint": "eu-test-1"}
     client("s3", endpoint, **made).create_bucket(Bucket=BUCKET, CreateBucketConfiguration=where)
-    return made
+    return {"key": key["AccessKeyId"], "secret": key["SecretAccessKey"]}
 
 
-def objects(endpoint, key, secret):
-    pages = client("s3", endpoint, key, secret).get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+def objects(endpoint):
+    pages = client("s3", endpoint).get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
     return {item["Key"]: item["Size"] for page in pages for item in page.get("Contents", [])}
 
 
-def uploads(endpoint, key, secret):
-    answer = client("s3", endpoint, key, secret).list_multipart_uploads(Bucket=BUCKET)
+def uploads(endpoint):
+    answer = client("s3", endpoint).list_multipart_uploads(Bucket=BUCKET)
     return [upload["Key"] for upload in answer.get("Uploads", [])]
 
 
 COMMANDS = {"prepare": prepare, "objects": objects, "uploads": uploads}
-endpoint, command, *arguments = sys.argv[1:]
-print(json.dumps(COMMANDS[command](endpoint, *arguments)))
+endpoint, command = sys.argv[1:]
+print(json.dumps(COMMANDS[command](endpoint)))

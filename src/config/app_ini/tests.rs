@@ -173,8 +173,14 @@ fn backups_by_themselves() {
     for fits in ["5m", "30m", "1h", "60m", "12h", "24h"] {
         assert!(with(&format!("every = {fits}\n")).is_ok(), "{fits}");
     }
-    insta::assert_snapshot!(with("every = 5h\nat = 3:15\nkeep = all\ncheck = check.py\nevry = 1h\n").unwrap_err(), @"");
-    insta::assert_snapshot!(with("every = 6h\nat = 03:15\n").unwrap_err(), @"");
+    insta::assert_snapshot!(with("every = 5h\nat = 3:15\nkeep = all\ncheck = check.py\nevry = 1h\n").unwrap_err(), @r#"
+    app.ini:5: backup.every: "5h" does not go into an hour or a day: 5m, 10m, 15m, 20m, 30m, 1h, 2h, 3h, 4h, 6h, 8h, 12h and 24h do
+    app.ini:6: backup.at: "3:15" is not a time of the day like 03:15
+    app.ini:7: backup.keep: "all" does not say what to keep: it is like '7 daily, 4 weekly' (last, hourly, daily, weekly, monthly, yearly)
+    app.ini:8: backup.check: a program of the app is written as script:PROGRAM ARGUMENTS
+    app.ini:9: backup.evry: unknown key, did you mean "every"?
+    "#);
+    insta::assert_snapshot!(with("every = 6h\nat = 03:15\n").unwrap_err(), @"app.ini:6: backup.at: this was said already: there is one `every` or `at`, and one of the others");
     for wrong in
         ["every = 1m", "every = 7m", "every = 600s", "every = 48h", "at = 24:00", "at = 03:60", "check = script:nope"]
     {
