@@ -388,7 +388,7 @@ fn a_node_backs_up_by_itself(world: &World) {
 
     // The timer starts it: now, and not in hours.
     world.node_script(&format!(
-        "mkdir -p /run/systemd/system/{timer}.d; printf '[Timer]\\nOnActiveSec=1ms\\n' >/run/systemd/system/{timer}.d/soon.conf; systemctl daemon-reload; systemctl restart {timer}"
+        "mkdir -p /run/systemd/system/{timer}.d; printf '[Timer]\\nOnActiveSec=1ms\\nRandomizedDelaySec=0\\n' >/run/systemd/system/{timer}.d/zz.conf; systemctl daemon-reload; systemctl restart {timer}"
     ));
     await_true("a backup is taken", || world.on_node(["test", "-e", RECORD]).status.success());
     world.node_script(&format!(
