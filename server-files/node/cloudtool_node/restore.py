@@ -69,7 +69,7 @@ def run_check(ctx, current, led) -> None:
     with ctx.step("check"):
         files.write(environment, slots.environment_file(slots.environment(current, slot, led)))
         try:
-            hooks.run_script(ctx, current, slot, led, script, "check", environment)
+            hooks.run_script(ctx, current, slot, led, script, "check script", environment)
         finally:
             files.remove(environment)
 
