@@ -34,20 +34,20 @@ print(4000 < r.ttl(p + "short-lived") <= 5000, r.ttl(p + "text"))
 "#;
 
 fn keys_are_kept_apart_dumped_and_loaded(world: &World) {
-    let keeper = App::obeying("keeper", "service.redis =\n");
-    world.ok(["update", keeper.path_str(), "--host", "keeper.test"]);
-    let neighbour = App::obeying_php("keeper-php", "service.redis =\n");
-    world.ok(["update", neighbour.path_str(), "--host", "php.keeper.test"]);
-    world.inside("keeper.test", FILL);
+    let hoarder = App::obeying("hoarder", "service.redis =\n");
+    world.ok(["update", hoarder.path_str(), "--host", "hoarder.test"]);
+    let neighbour = App::obeying_php("hoarder-php", "service.redis =\n");
+    world.ok(["update", neighbour.path_str(), "--host", "php.hoarder.test"]);
+    world.inside("hoarder.test", FILL);
     the_neighbour_sees_nothing(world);
-    an_update_disturbs_nobody(world, &keeper);
+    an_update_disturbs_nobody(world, &hoarder);
     users_outlive_the_server(world);
     a_dump_is_loaded_whole_or_refused(world);
     a_backup_is_restored(world);
-    world.ok(["remove", "keeper", "-y", "--with-data"]);
-    assert_eq!(as_administrator(world, "r('KEYS', '*')"), "[b'keeper-php:mine']", "remove --with-data");
-    assert_eq!(as_administrator(world, "any(b'ct-keeper ' in l for l in r('ACL', 'LIST'))"), "False");
-    world.ok(["remove", "keeper-php", "-y", "--with-data"]);
+    world.ok(["remove", "hoarder", "-y", "--with-data"]);
+    assert_eq!(as_administrator(world, "r('KEYS', '*')"), "[b'hoarder-php:mine']", "remove --with-data");
+    assert_eq!(as_administrator(world, "any(b'ct-hoarder ' in l for l in r('ACL', 'LIST'))"), "False");
+    world.ok(["remove", "hoarder-php", "-y", "--with-data"]);
     assert_eq!(as_administrator(world, "r('KEYS', '*')"), "[]");
 }
 
@@ -67,7 +67,7 @@ fn the_neighbour_sees_nothing(world: &World) {
              $a = $r->rawCommand({command}); echo $r->getLastError() ?? json_encode($a); }}
              catch (RedisException $e) {{ echo $e->getMessage(); }}"
         );
-        world.inside("php.keeper.test", &code)
+        world.inside("php.hoarder.test", &code)
     };
     assert_eq!(php("'SET', $p . 'mine', 'x'"), "true");
     assert_eq!(php("'EVAL', 'return redis.call(\"get\", KEYS[1])', 1, $p . 'mine'"), "\"x\"");
@@ -78,23 +78,23 @@ fn the_neighbour_sees_nothing(world: &World) {
     }
     // Keys, names of keys and messages of another app; the server itself; what all apps would share.
     for command in [
-        "'GET', 'keeper:text'",
-        "'SET', 'keeper:text', 'x'",
+        "'GET', 'hoarder:text'",
+        "'SET', 'hoarder:text', 'x'",
         "'GET', 'text'",
-        "'COPY', $p . 'mine', 'keeper:copy'",
-        "'RENAME', $p . 'mine', 'keeper:mine'",
-        "'EVAL', 'return redis.call(\"get\", \"keeper:text\")', '0'",
+        "'COPY', $p . 'mine', 'hoarder:copy'",
+        "'RENAME', $p . 'mine', 'hoarder:mine'",
+        "'EVAL', 'return redis.call(\"get\", \"hoarder:text\")', '0'",
         "'KEYS', '*'",
         "'SCAN', '0'",
         "'RANDOMKEY'",
         "'DBSIZE'",
-        "'SORT', $p . 'mine', 'BY', 'nosort', 'GET', 'keeper:*'",
+        "'SORT', $p . 'mine', 'BY', 'nosort', 'GET', 'hoarder:*'",
         "'CLIENT', 'LIST'",
         "'CLIENT', 'TRACKING', 'ON', 'BCAST'",
         "'PUBSUB', 'CHANNELS'",
-        "'SUBSCRIBE', 'keeper:x'",
+        "'SUBSCRIBE', 'hoarder:x'",
         "'PSUBSCRIBE', '*'",
-        "'PUBLISH', 'keeper:x', 'x'",
+        "'PUBLISH', 'hoarder:x', 'x'",
         "'MONITOR'",
         "'FLUSHALL'",
         "'CONFIG', 'GET', '*'",
@@ -104,7 +104,7 @@ fn the_neighbour_sees_nothing(world: &World) {
         "'SCRIPT', 'FLUSH'",
         "'SLOWLOG', 'GET'",
         "'SYNC'",
-        "'MIGRATE', '127.0.0.1', '1', 'keeper:text', '0', '10'",
+        "'MIGRATE', '127.0.0.1', '1', 'hoarder:text', '0', '10'",
         "'SHUTDOWN'",
         "'SELECT', '1'",
     ] {
@@ -112,21 +112,21 @@ fn the_neighbour_sees_nothing(world: &World) {
         let refused = ["NOPERM", "DB index is out of range", "can't access at least one of the keys"];
         assert!(refused.iter().any(|words| said.contains(words)), "{command}: {said}");
     }
-    let password = world.inside("keeper.test", "import os; print(os.environ['CONFIG_REDIS_PASSWORD'])");
+    let password = world.inside("hoarder.test", "import os; print(os.environ['CONFIG_REDIS_PASSWORD'])");
     for login in [
         "getenv('CONFIG_REDIS_PASSWORD')",
-        "['keeper', 'x']",
+        "['hoarder', 'x']",
         "['default', '']",
-        "['ct-keeper', getenv('CONFIG_REDIS_PASSWORD')]",
+        "['ct-hoarder', getenv('CONFIG_REDIS_PASSWORD')]",
     ] {
         let code = format!(
             "$r = new Redis(); $r->connect('127.0.0.1'); try {{ $r->auth({login}); echo 'let in'; }} catch (RedisException $e) {{ echo $e->getMessage(); }}"
         );
-        let said = world.inside("php.keeper.test", &code);
+        let said = world.inside("php.hoarder.test", &code);
         assert!(said.starts_with("WRONGPASS") || said.starts_with("ERR AUTH"), "{login}: {said}");
     }
-    let stranger = "$r = new Redis(); $r->connect('127.0.0.1'); try { echo $r->get('keeper:text'); } catch (RedisException $e) { echo $e->getMessage(); }";
-    assert!(world.inside("php.keeper.test", stranger).contains("NOAUTH"));
+    let stranger = "$r = new Redis(); $r->connect('127.0.0.1'); try { echo $r->get('hoarder:text'); } catch (RedisException $e) { echo $e->getMessage(); }";
+    assert!(world.inside("php.hoarder.test", stranger).contains("NOAUTH"));
     let files = world.node_script(
         "cat /etc/redis/cloudtool.conf /var/lib/redis/cloudtool.acl; ss -Hltn 'sport = 6379' | awk '{print $4}'",
     );
@@ -138,8 +138,8 @@ fn an_update_disturbs_nobody(world: &World, app: &App) {
     let look = "systemctl show -p ExecMainStartTimestampMonotonic --value redis-server; stat -c '%i %y' /var/lib/redis/cloudtool.acl";
     let before = world.node_script(look);
     // A connection as the app's user that is held open over it.
-    let holding = "cd /usr/local/lib/cloudtool/services/redis; CLOUDTOOL_APP=keeper CLOUDTOOL_SHARE=keeper \
-         CLOUDTOOL_SERVICE_SECRETS=/var/lib/cloudtool/secrets/keeper/redis python3 -B -c 'import share, sys; \
+    let holding = "cd /usr/local/lib/cloudtool/services/redis; CLOUDTOOL_APP=hoarder CLOUDTOOL_SHARE=hoarder \
+         CLOUDTOOL_SERVICE_SECRETS=/var/lib/cloudtool/secrets/hoarder/redis python3 -B -c 'import share, sys; \
          c = share.Share().connect(); print(c(\"CLIENT\", \"ID\"), flush=True); sys.stdin.read(); print(c(\"CLIENT\", \"ID\"))'";
     let mut held = world.ssh();
     let mut held = held.arg(holding).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("ssh starts");
@@ -167,22 +167,22 @@ fn an_update_disturbs_nobody(world: &World, app: &App) {
 }
 
 fn users_outlive_the_server(world: &World) {
-    let tell = "import os, redis; print(redis.from_url(os.environ['REDIS_URL']).get('keeper:text').decode())";
+    let tell = "import os, redis; print(redis.from_url(os.environ['REDIS_URL']).get('hoarder:text').decode())";
     world.node_script("systemctl restart redis-server");
-    assert_eq!(world.inside("keeper.test", tell), "größer");
+    assert_eq!(world.inside("hoarder.test", tell), "größer");
 }
 
 fn a_dump_is_loaded_whole_or_refused(world: &World) {
-    let first = Share { world, service: "redis", app: "keeper", share: "keeper" };
-    let second = Share { share: "keeper.2", ..first };
-    let other = Share { app: "keeper-php", share: "keeper-php.2", ..first };
-    let content = |prefix: &str| world.inside("keeper.test", &CONTENT.replace("PREFIX", prefix));
+    let first = Share { world, service: "redis", app: "hoarder", share: "hoarder" };
+    let second = Share { share: "hoarder.2", ..first };
+    let other = Share { app: "hoarder-php", share: "hoarder-php.2", ..first };
+    let content = |prefix: &str| world.inside("hoarder.test", &CONTENT.replace("PREFIX", prefix));
     let counted = json!({"keys": 509});
     let (dump, facts) = first.dump();
     assert_eq!((&facts["counts"], &first.count()), (&counted, &facts), "keys that stay");
     assert!(facts["version"].as_str().is_some_and(|version| version.starts_with("Redis ")), "{facts}");
     second.ok("load", &dump);
-    assert_eq!(content("keeper.2:"), content("keeper:"));
+    assert_eq!(content("hoarder.2:"), content("hoarder:"));
     assert_eq!(second.count()["counts"], counted);
     other.ok("load", &dump);
     assert_eq!(other.count()["counts"], counted, "in another app's share");
@@ -213,15 +213,15 @@ fn a_backup_is_restored(world: &World) {
     let place = world.home.path().join("backups");
     let place = place.to_str().expect("UTF-8");
     let tell = "import os, redis\nr, p = redis.from_url(os.environ['REDIS_URL']), os.environ['CONFIG_REDIS_PREFIX']\nprint(p, r.get(p + 'text').decode())";
-    world.ok(["backup", "keeper", place]);
+    world.ok(["backup", "hoarder", place]);
     world.inside(
-        "keeper.test",
-        "import os, redis; redis.from_url(os.environ['REDIS_URL']).set('keeper:text', 'too late')",
+        "hoarder.test",
+        "import os, redis; redis.from_url(os.environ['REDIS_URL']).set('hoarder:text', 'too late')",
     );
-    assert_eq!(world.inside("keeper.test", tell), "keeper: too late");
-    world.ok(["restore", &format!("{place}/keeper"), "keeper", "-y"]);
-    assert_eq!(world.inside("keeper.test", tell), "keeper.2: größer");
-    assert_eq!(as_administrator(world, "r('KEYS', 'keeper:*')"), "[]");
+    assert_eq!(world.inside("hoarder.test", tell), "hoarder: too late");
+    world.ok(["restore", &format!("{place}/hoarder"), "hoarder", "-y"]);
+    assert_eq!(world.inside("hoarder.test", tell), "hoarder.2: größer");
+    assert_eq!(as_administrator(world, "r('KEYS', 'hoarder:*')"), "[]");
 }
 
 /// With a bit turned over in the middle, which is inside of the one long value.
