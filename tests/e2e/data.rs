@@ -79,7 +79,7 @@ impl Keeper {
         let app = App::obeying("keeper", "service.files =\nservice.writable_root =\nupdate_fetch = script:hook.sh\n")
             .file("hook.sh", "echo fresh >\"$CONFIG_FILES/from-hook\"\n");
         world.ok(["update", app.path_str(), "--host", HOST]);
-        world.ok(["clear", "keeper", "--no-backup", "-y"]);
+        world.ok(["clear", "attic", "--no-backup", "-y"]);
         Keeper { app, place: tempfile::tempdir().expect("a temporary directory") }
     }
 
@@ -88,18 +88,18 @@ impl Keeper {
     }
 
     fn dir(&self) -> PathBuf {
-        self.place.path().join("keeper")
+        self.place.path().join("attic")
     }
 
     /// Takes a backup; its manifest.
     fn backup(&self, world: &World) -> Value {
-        let said = world.ok(["backup", "keeper", self.place(), "--json"]);
+        let said = world.ok(["backup", "attic", self.place(), "--json"]);
         let mut results = said.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
         results.rfind(|event| event["event"] == "result").expect("a result")["backup"].clone()
     }
 
     fn restore(&self, world: &World) -> String {
-        world.ok(["restore", &format!("{}/keeper", self.place()), HOST, "-y"])
+        world.ok(["restore", &format!("{}/attic", self.place()), HOST, "-y"])
     }
 
     fn write(&self, world: &World, name: &str, content: &str) {
@@ -115,14 +115,14 @@ impl Keeper {
 /// The node has the shares in use and no other.
 fn only_shares_in_use(world: &World) {
     let state: Value =
-        serde_json::from_str(&world.node_says(["cat", "/var/lib/cloudtool/apps/keeper.json"])).expect("a state");
+        serde_json::from_str(&world.node_says(["cat", "/var/lib/cloudtool/apps/attic.json"])).expect("a state");
     assert_eq!(state["doomed"], json!([]));
     let share = |service: &str| match state["shares"][service].as_u64() {
         Some(number) if number > 1 => format!("{service}.{number}"),
         _ => service.to_owned(),
     };
     let expected = format!("{}\n{}", share("files"), share("writable_root"));
-    assert_eq!(world.node_says(["ls", "-A", "/srv/cloudtool/apps/keeper/data"]), expected);
+    assert_eq!(world.node_says(["ls", "-A", "/srv/cloudtool/apps/attic/data"]), expected);
 }
 
 fn every_file_comes_back_as_it_was(world: &World) {
@@ -142,9 +142,9 @@ fn every_file_comes_back_as_it_was(world: &World) {
     world.ok(["update", keeper.app.path_str(), "--force"]);
     keeper.restore(world);
     assert_eq!(world.inside(&format!("prev.{HOST}"), LISTING), before);
-    world.ok(["rollback", "keeper"]);
+    world.ok(["rollback", "attic"]);
     assert_eq!(world.inside(HOST, LISTING), before);
-    let said = world.ok(["verify-backup", &format!("{}/keeper", keeper.place())]);
+    let said = world.ok(["verify-backup", &format!("{}/attic", keeper.place())]);
     assert!(said.contains("can be restored") && said.contains("in files"), "{said}");
     assert_eq!(world.inside(HOST, LISTING), before);
     only_shares_in_use(world);
@@ -183,8 +183,8 @@ fn old_backups_go_and_what_newer_ones_need_stays(world: &World) {
     keeper.write(world, "one", "1");
     let first = keeper.backup(world);
     keeper.write(world, "two", "2");
-    world.ok(["backup", "keeper", keeper.place(), "--keep", "1 last"]);
-    let listed = world.ok(["list-backups", "keeper", keeper.place()]);
+    world.ok(["backup", "attic", keeper.place(), "--keep", "1 last"]);
+    let listed = world.ok(["list-backups", "attic", keeper.place()]);
     assert_eq!(listed.lines().count(), 2, "{listed}");
     let id = first["id"].as_str().expect("an id");
     let left: Vec<String> = names_in(&keeper.dir()).into_iter().filter(|name| name.starts_with(id)).collect();
@@ -192,7 +192,7 @@ fn old_backups_go_and_what_newer_ones_need_stays(world: &World) {
     keeper.write(world, "one", "spoilt");
     keeper.restore(world);
     assert_eq!(world.inside(HOST, "import os\nprint(open(os.environ['CONFIG_FILES'] + '/one').read())"), "1");
-    let said = world.fails(2, ["backup", "keeper", keeper.place(), "--keep", "7 dayly"]);
+    let said = world.fails(2, ["backup", "attic", keeper.place(), "--keep", "7 dayly"]);
     assert!(said.contains("'7 dayly' does not say what to keep"), "{said}");
 }
 
@@ -214,12 +214,12 @@ fn a_damaged_backup_changes_nothing(world: &World) {
         let shortened = whole[..if manifest { whole.len() / 2 } else { whole.len() - 1 }].to_vec();
         for damage in [flipped, shortened] {
             fs::write(&path, damage).expect("it is written");
-            let said = world.fails(1, ["restore", &format!("{}/keeper", keeper.place()), HOST, "-y"]);
+            let said = world.fails(1, ["restore", &format!("{}/attic", keeper.place()), HOST, "-y"]);
             assert!(said.contains(name), "{said}");
         }
         fs::remove_file(&path).expect("it is removed");
         if !name.ends_with(".json") {
-            let said = world.fails(1, ["restore", &format!("{}/keeper", keeper.place()), HOST, "-y"]);
+            let said = world.fails(1, ["restore", &format!("{}/attic", keeper.place()), HOST, "-y"]);
             assert!(said.contains(name), "{said}");
         }
         fs::write(&path, &whole).expect("it is written");
@@ -261,13 +261,13 @@ fn a_hostile_backup_changes_nothing(world: &World) {
             json!({"bytes": compressed.len(), "sha256": format!("{:x}", Sha256::digest(&compressed))});
         fs::write(keeper.dir().join(&tree), &compressed).expect("it is written");
         write_manifest(&keeper.dir(), &forged);
-        let said = world.fails(1, ["restore", &format!("{}/keeper", keeper.place()), HOST, "-y"]);
+        let said = world.fails(1, ["restore", &format!("{}/attic", keeper.place()), HOST, "-y"]);
         assert!(said.contains("Nothing was changed") || said.contains("another backup"), "{text}: {said}");
     }
     for (field, value) in [
         ("format", json!(2)),
         ("id", json!("20200101T000000Z")),
-        ("app", json!("../keeper")),
+        ("app", json!("../attic")),
         ("app", json!("other")),
         ("objects", json!({"../../etc/passwd": {"bytes": 1, "sha256": content}})),
         ("services", json!({"../evil": {"counts": {}, "objects": []}})),
@@ -278,7 +278,7 @@ fn a_hostile_backup_changes_nothing(world: &World) {
         forged[field] = value;
         fs::write(keeper.dir().join(format!("{}.json", manifest["id"].as_str().expect("an id"))), forged.to_string())
             .expect("it is written");
-        let output = world.cloudtool(["restore", &format!("{}/keeper", keeper.place()), HOST, "-y"]);
+        let output = world.cloudtool(["restore", &format!("{}/attic", keeper.place()), HOST, "-y"]);
         assert!(!output.status.success(), "{field}: {}", both(&output));
     }
     assert_eq!(world.inside(HOST, LISTING), before);
@@ -292,9 +292,9 @@ fn a_backup_goes_into_another_app_only_when_that_is_meant(world: &World) {
     keeper.backup(world);
     let other = App::obeying("finder", "service.files =\nservice.writable_root =\n");
     world.ok(["update", other.path_str(), "--host", "finder.test"]);
-    let backup = format!("{}/keeper", keeper.place());
+    let backup = format!("{}/attic", keeper.place());
     let said = world.fails(2, ["restore", &backup, "finder.test", "-y"]);
-    assert!(said.contains("the backup is of keeper, not of finder") && said.contains("--other-app"), "{said}");
+    assert!(said.contains("the backup is of attic, not of finder") && said.contains("--other-app"), "{said}");
     world.ok(["restore", &backup, "finder.test", "--other-app", "-y"]);
     let names = "import os\nprint(*sorted(os.listdir(os.environ['CONFIG_FILES'])))";
     assert_eq!(world.inside("finder.test", names), "from-hook mine");
@@ -308,13 +308,13 @@ fn clear_backs_up_first_and_begins_anew(world: &World) {
     let keeper = Keeper::deployed(world);
     keeper.write(world, "mine", "1");
     let said = world.fails(8, ["clear", HOST]);
-    assert!(said.contains("keeper") && keeper.names(world) == "from-hook mine", "{said}");
+    assert!(said.contains("attic") && keeper.names(world) == "from-hook mine", "{said}");
     let load = Hammer::start(&world.address, HOST, "/", 2, None);
     let said = world.ok(["clear", HOST, "-y"]);
     assert!(none_failed(load) > 0);
-    assert!(said.contains("keeper is backed up") && said.contains("keeper is empty"), "{said}");
+    assert!(said.contains("attic is backed up") && said.contains("attic is empty"), "{said}");
     assert_eq!(keeper.names(world), "from-hook", "update_fetch has run on it");
-    world.ok(["restore", "keeper", HOST, "-y"]);
+    world.ok(["restore", "attic", HOST, "-y"]);
     assert_eq!(keeper.names(world), "from-hook mine");
     only_shares_in_use(world);
 }
@@ -327,11 +327,11 @@ fn data_that_do_not_work_are_not_switched_to(world: &World) {
     world.inside(HOST, "import os\nos.remove(os.environ['CONFIG_FILES'] + '/poison')");
     let refusing =
         "import os\nif os.path.exists(os.environ['CONFIG_FILES'] + '/poison'):\n    raise SystemError('poisoned')\n";
-    let app = App::obeying("keeper", "service.files =\nservice.writable_root =\n");
+    let app = App::obeying("attic", "service.files =\nservice.writable_root =\n");
     let source = fs::read_to_string(app.path().join("app.py")).expect("the app");
     app.write("app.py", format!("{refusing}{source}").as_bytes());
     world.ok(["update", app.path_str()]);
-    let said = world.fails(7, ["restore", &format!("{}/keeper", keeper.place()), HOST, "-y"]);
+    let said = world.fails(7, ["restore", &format!("{}/attic", keeper.place()), HOST, "-y"]);
     assert!(said.contains("poisoned"), "{said}");
     assert_eq!(keeper.names(world), "from-hook");
     assert_eq!(get(&world.address, HOST, "/").status, 200);
