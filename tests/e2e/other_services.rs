@@ -21,7 +21,7 @@ fn configure(world: &World, section: &str) {
 }
 
 fn each_app_has_a_memcached_of_its_own(world: &World) {
-    let one = App::obeying("cached", "service.memcached =\n");
+    let one = App::obeying("cached", "service.memcached =\nservice.files =\n");
     world.ok(["update", one.path_str(), "--host", "cached.test"]);
     let two = App::obeying_php("cached-php", "service.memcached =\n");
     world.ok(["update", two.path_str(), "--host", "php.cached.test"]);
@@ -58,6 +58,9 @@ for address in ['/run/cloudtool-memcached-cached-php/socket', ('127.0.0.1', 1121
     one.write("more.txt", b"another release\n");
     world.ok(["update", one.path_str()]);
     assert_eq!(python("print(c.get('k').decode())"), "of python");
+    // Other data: what was made from the old ones is forgotten.
+    world.ok(["clear", "cached", "--no-backup", "-y"]);
+    assert_eq!(python("print(c.get('k'))"), "None");
     // Another size: the caches are empty, and as large.
     configure(world, "[service:memcached]\nmemory = 32\n");
     world.ok(["update", one.path_str(), "--force"]);

@@ -37,6 +37,7 @@ def renew(ctx, current: State, launch: slots.Launch, names: list[str], fill, hoo
     led.save(current.app)
     with ctx.step("drain"):
         put_previous_back(ctx, current, was_live, seen)
+    flush(ctx, current, led)
     with ctx.step("prune"):
         shares.destroy_doomed(ctx, current)
 
@@ -51,6 +52,21 @@ def fill_shares(ctx, current: State, launch: slots.Launch, numbers: dict[str, in
     led.tell_secrets(ctx, current.app)
     fill(services.Asked.by(current.app, launch.settings, wanted))
     return led
+
+
+def flush(ctx, current: State, launch: slots.Launch) -> None:
+    """Caches of the data that were exchanged. The new ones serve by now, so what does not work is told and undoes nothing."""
+    from . import services
+
+    asked = services.Asked.by(current.app, launch.settings, current.fields["shares"])
+    for service in services.in_order(list(asked.values)):
+        if not service.has("flush"):
+            continue
+        try:
+            environment = services.app_environment(ctx, service, asked)
+            services.run_script(ctx, service, "flush", "could not be emptied", environment)
+        except Failure as failure:
+            ctx.warning(f"{failure.message} It may still have what was made from the old data.")
 
 
 def put_previous_back(ctx, current: State, slot: str, seen: bool) -> None:
