@@ -15,6 +15,9 @@ OBJECT = re.compile(r"[0-9]{8}T[0-9]{6}Z(\.[a-z][a-z0-9_-]*(\.tree|\.pack)?\.zst
 # One request's worth of bytes, and how many of them are under way before an answer is waited for.
 WINDOW = 4 << 20
 AHEAD = 2
+# Written in pieces of this size; what is under way fills the line of somebody far away.
+PIECE = 1 << 20
+PIECES_AHEAD = 32
 
 
 def open_store(ctx, payload, app: str):
@@ -96,8 +99,10 @@ class ClientStore(Store):
         try:
             yield writer
         finally:
-            with contextlib.suppress(Failure):
-                writer.settle(0)
+            # Also after a refusal: what is left unread would be taken for the next request.
+            while writer.unanswered:
+                with contextlib.suppress(Failure):
+                    writer.settle(writer.unanswered - 1)
 
     def delete(self, name: str) -> None:
         self._ask("delete", name=name)
@@ -137,13 +142,22 @@ class ClientWriter:
         self.store = store
         self.name = name
         self.unanswered = 0
+        self.piece = bytearray()
 
     def write(self, data: bytes) -> None:
-        self.store._ask("write", data, name=self.name, bytes=len(data))
-        self.unanswered += 1
-        self.settle(AHEAD)
+        self.piece += data
+        if len(self.piece) >= PIECE:
+            self._send()
+
+    def _send(self) -> None:
+        if self.piece:
+            self.store._ask("write", bytes(self.piece), name=self.name, bytes=len(self.piece))
+            self.piece.clear()
+            self.unanswered += 1
+            self.settle(PIECES_AHEAD)
 
     def commit(self) -> None:
+        self._send()
         self.store._ask("commit", name=self.name)
         self.unanswered += 1
         self.settle(0)

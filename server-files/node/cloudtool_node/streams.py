@@ -4,6 +4,7 @@ Outwards: a writer of ours or a service's `dump`, compressed, encrypted when ask
 """
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import select
@@ -42,6 +43,8 @@ class Chain:
                 )
                 if number > 0:
                     source.close()
+                for stream in (process.stdin, process.stdout):
+                    widen(stream)
                 self.processes.append((process, said))
                 source = process.stdout
         except OSError as error:
@@ -92,6 +95,13 @@ class Chain:
                 name = os.path.basename(process.args[0])
                 reason = lines[0] if lines else f"{name} ended with status {process.returncode}"
                 raise Failure(code, f"{self.what}: {reason}", details={"log": lines[-30:]})
+
+
+def widen(stream) -> None:
+    """The kernel's 64 KB of a pipe mean a switch of processes each time."""
+    if stream:
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(stream.fileno(), fcntl.F_SETPIPE_SZ, CHUNK)
 
 
 def wait_for(ctx, fd: int, event: int) -> None:
