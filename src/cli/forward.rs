@@ -10,7 +10,9 @@ use super::service_console::one;
 use super::ssh::{self, Wanted};
 use crate::error::{Failure, Kind};
 
-/// Reach a service of an app from this machine: a local port that leads to it, through your own ssh, until Ctrl-C
+/// Reach a service of an app from this machine
+///
+/// By a local port that leads to it, through your own ssh, until Ctrl-C.
 #[derive(Debug, Args)]
 pub(super) struct Forward {
     /// The app, or a location it serves

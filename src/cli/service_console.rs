@@ -10,9 +10,9 @@ use super::ssh::{self, Wanted};
 use crate::error::{Failure, Kind};
 use crate::node::Program;
 
-/// Open a service of an app by hand: psql, mariadb, redis-cli, or requests to CouchDB, as the app itself
+/// Open a service of an app by hand, as the app itself
 ///
-/// On the node, over your own ssh. What is piped in is run, as those programs do: `cloudtool service-console myapp < report.sql`.
+/// psql, mariadb, redis-cli, or a prompt for requests to CouchDB, on the node, over your own ssh. What is piped in is run, as those programs do: `cloudtool service-console myapp < report.sql`.
 #[derive(Debug, Args)]
 pub(super) struct ServiceConsole {
     /// The app, or a location it serves

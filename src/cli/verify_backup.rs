@@ -11,7 +11,9 @@ use super::restore::Identity;
 use crate::backup::Place;
 use crate::error::Failure;
 
-/// Prove that a backup can be restored: load it beside the data in use, count, and take it away again
+/// Prove that a backup can be restored
+///
+/// It is loaded beside the data in use, counted, checked by the app where app.ini says how, and taken away again.
 #[derive(Debug, Args)]
 pub(super) struct VerifyBackup {
     /// [DEST/]APP for the newest backup of an app, [DEST/]APP/ID for another (see list-backups)

@@ -66,7 +66,7 @@ for directory, names, files in sorted(os.walk(os.fsencode(root))):
         print(os.path.relpath(path, os.fsencode(root)), oct(found.st_mode), found.st_uid == os.getuid(), found.st_mtime_ns, target, content)
 "#;
 
-const HOST: &str = "keeper.test";
+const HOST: &str = "attic.test";
 
 /// An app with files, and a place for its backups.
 struct Keeper {
@@ -76,7 +76,7 @@ struct Keeper {
 
 impl Keeper {
     fn deployed(world: &World) -> Self {
-        let app = App::obeying("keeper", "service.files =\nservice.writable_root =\nupdate_fetch = script:hook.sh\n")
+        let app = App::obeying("attic", "service.files =\nservice.writable_root =\nupdate_fetch = script:hook.sh\n")
             .file("hook.sh", "echo fresh >\"$CONFIG_FILES/from-hook\"\n");
         world.ok(["update", app.path_str(), "--host", HOST]);
         world.ok(["clear", "attic", "--no-backup", "-y"]);
