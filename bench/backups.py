@@ -92,8 +92,8 @@ def both_ways(node: Node, app: App, rounds: int, what: str, name: str, dump: lis
 
 
 class Memory:
-    """The most memory that our part of the node has at once: the node program and what compresses, without the database's
-    own tools. Seen from this machine, on which a local node's processes run."""
+    """The most memory that our part of the node has at once: the node program, the services' scripts and what compresses,
+    without the database's own tools. Seen from this machine, on which a local node's processes run."""
 
     def __enter__(self):
         self.most_mb = 0.0
@@ -115,7 +115,7 @@ class Memory:
 def memory_mb(process: Path) -> float:
     try:
         line = (process / "cmdline").read_bytes().replace(b"\0", b" ")
-        ours = b"cloudtool/node/__main__.py" in line or line.startswith(b"zstd ")
+        ours = b"/usr/local/lib/cloudtool/" in line or line.startswith(b"zstd ")
         text = (process / "smaps_rollup").read_text() if ours else "Pss: 0"
     except OSError:
         return 0.0
