@@ -69,7 +69,11 @@ impl World {
         fs::create_dir_all(shared)?;
         fs::create_dir_all(Self::local_dir())?;
         let link = Self::local_dir().join("images");
-        if link.exists() { Ok(()) } else { std::os::unix::fs::symlink(shared, link) }
+        match std::os::unix::fs::symlink(shared, link) {
+            // The other half of the tests may have made it just now.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+            made => made,
+        }
     }
 
     /// The binary under test, with an environment that holds nothing of the person who runs the tests.
