@@ -7,7 +7,7 @@ the unit for the first time. After a reboot boot.py starts the timer again, or w
 import os
 import time
 
-from . import files, lock, paths, remove, slots, state
+from . import files, lock, paths, slots, state
 from .times import FORMAT
 
 
@@ -43,6 +43,9 @@ def is_over(found: state.State) -> bool:
 
 def end(ctx, app: str) -> None:
     """What the timer runs."""
+    # Boot asks this module which timers run, and needs nothing of what a removal does.
+    from . import remove
+
     with lock.app(ctx, app, "expire"):
         found = state.load(app)
         if found and is_over(found):

@@ -2,7 +2,7 @@
 
 import fnmatch
 
-from . import checks, files, paths, probe, records, schedule, slots, state
+from . import checks, files, paths, probe, records, slots, state
 
 
 def query(ctx, _payload) -> dict:
@@ -45,7 +45,7 @@ def describe(found: state.State, shown: dict) -> dict:
 
 def backup_of(app: str) -> dict:
     """What is planned, and what came of it."""
-    plan = schedule.load(app) or {}
+    plan = records.plan(app) or {}
     return {name: plan.get(name) for name in ("every", "at", "to", "keep")} | records.load(app)
 
 

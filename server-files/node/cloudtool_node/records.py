@@ -15,6 +15,12 @@ def load(app: str) -> dict:
         return {}
 
 
+def plan(app: str) -> dict | None:
+    """When and where the node backs the app up by itself (schedule.py); it holds secrets."""
+    text = files.read(paths.backup_plan(app))
+    return None if text is None else json.loads(text)
+
+
 def taken(app: str, manifest: dict, destination: str, scheduled: bool) -> None:
     added = sum(about["bytes"] for name, about in manifest["objects"].items() if name.startswith(manifest["id"]))
     entry = {"backup": manifest["id"], "to": destination, "seconds": manifest["seconds"], "added": added}

@@ -8,7 +8,7 @@ import json
 import os
 import re
 
-from . import checks, files, keep, lock, paths, rollback, slots, store
+from . import checks, files, keep, lock, paths, records, rollback, slots, store
 from .context import Failure
 
 AT = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
@@ -90,18 +90,13 @@ def cancel(ctx, app: str) -> None:
     files.remove(f"/var/lib/systemd/timers/stamp-{timer}")
 
 
-def load(app: str) -> dict | None:
-    text = files.read(paths.backup_plan(app))
-    return None if text is None else json.loads(text)
-
-
 def run(app: str) -> int:
     """What the timer starts. What it says goes to the journal, where it failed also to the app's record: see backup.py."""
     from . import session
     from .context import Writer
 
     try:
-        plan = load(checks.app_name(app))
+        plan = records.plan(checks.app_name(app))
     except Failure as failure:
         print(failure.message)
         return 2
