@@ -128,20 +128,18 @@ pub(super) fn schedule(context: &Context, plan: Option<&BackupPlan>) -> Result<O
     Ok(Some(told))
 }
 
-/// Sends a request about the backups at a destination, shows its steps, and writes it down as an event when it changes something.
+/// Sends a request about the backups at a destination, shows its steps, and writes it down as an event.
 pub(super) fn call(
     context: &Context,
     found: &mut Found,
     destination: &Destination,
-    mut request: Value,
+    request: Value,
 ) -> Result<Value, Failure> {
+    let verb = request["verb"].as_str().unwrap_or_default().to_owned();
     let mut steps = context.ui.steps();
-    let answer =
-        call_store(context, &mut found.remote, destination, request.clone(), &mut |event| show(&mut steps, event));
+    let answer = call_store(context, &mut found.remote, destination, request, &mut |event| show(&mut steps, event));
     drop(steps);
-    let verb = request["verb"].take();
-    let verb = verb.as_str().unwrap_or_default();
-    context.record_answer(found.remote.node(), verb, Some(&found.app), &answer);
+    context.record_answer(found.remote.node(), &verb, Some(&found.app), &answer);
     answer
 }
 

@@ -110,7 +110,7 @@ class Taking:
     def __init__(self, ctx, store, current, launch, recipients: list[str], doing: str = "back up", remember=True):
         self.ctx = ctx
         # Whether another one follows at this store, which need not read again what did not change.
-        self.remember = remember
+        self.remember = remember and not store.once
         self.doing = doing
         self.store = store
         self.current = current
@@ -143,8 +143,7 @@ class Taking:
 
     def dump(self, service) -> dict:
         name = self.object_name(service, "")
-        environment = services.app_environment(self.ctx, service, self.asked)
-        services.settle(self.ctx, service, {})
+        environment = services.ready(self.ctx, service, self.asked)
         with tempfile.TemporaryDirectory(dir=paths.RUN) as directory:
             facts = f"{directory}/facts"
             source = ([services.script(service, "dump")], environment | {"CLOUDTOOL_FACTS": facts})
@@ -177,8 +176,6 @@ class Taking:
             del self.objects[pack]
         for name in packs:
             self.objects.setdefault(name, index.get("objects", {}).get(name))
-        if self.store.once:
-            return {"counts": dumper.counts(), "objects": [tree, *packs]}
         self.indexes[service.name] = {
             "recipients": self.recipients,
             "files": dumper.next_index,

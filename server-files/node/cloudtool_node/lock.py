@@ -22,8 +22,7 @@ def app_file(app: str) -> str:
 def app(ctx, name: str, verb: str):
     """Holds the app for this request; waits `lock_timeout` seconds of the request for it."""
     with ctx.step("lock"):
-        patience = checks.whole_number(ctx.request.get("lock_timeout") or 0, "lock_timeout", 0, 86400)
-        fd = _acquire(ctx, app_file(name), patience)
+        fd = _acquire(ctx, app_file(name), patience(ctx))
     try:
         _sign(ctx, fd, verb)
         yield
@@ -40,8 +39,7 @@ def app(ctx, name: str, verb: str):
 def backup(ctx, name: str):
     """Holds the data of an app: while they are read they are not exchanged, and updates go on."""
     with ctx.step("lock"):
-        patience = checks.whole_number(ctx.request.get("lock_timeout") or 0, "lock_timeout", 0, 86400)
-        fd = _acquire(ctx, f"{paths.LOCKS}/backup-{name}", patience, "working on the data of this app")
+        fd = _acquire(ctx, f"{paths.LOCKS}/backup-{name}", patience(ctx), "working on the data of this app")
     try:
         _sign(ctx, fd, str(ctx.request.get("verb")))
         yield
@@ -81,6 +79,11 @@ def node(ctx, timeout: float = 600):
         yield
     finally:
         os.close(fd)
+
+
+def patience(ctx) -> int:
+    """How many seconds the request waits for somebody else."""
+    return checks.whole_number(ctx.request.get("lock_timeout") or 0, "lock_timeout", 0, 86400)
 
 
 def holder(path: str) -> dict | None:

@@ -4,6 +4,7 @@ begins with it, under the app's lock, and a failed one ends with it."""
 import time
 
 from . import files, front, http1, lock, paths, shares, slots
+from .context import Failure
 from .state import SLOTS, State, load_all
 
 LISTEN_SECONDS = 5
@@ -36,6 +37,16 @@ def recover_moved(ctx, state: State) -> list[str]:
     changed = settle_front(ctx, state)
     slots.systemctl(ctx, "stop", *slots.all_units(state.app), check=False)
     return [f"put {changed} routes right"] if changed else []
+
+
+def give_up(ctx, state: State, slot: str) -> None:
+    """A candidate that failed: it ends, and the app is put back to what its state says."""
+    try:
+        with ctx.shielded():
+            slots.kill(ctx, paths.app_unit(state.app, slot))
+            recover(ctx, state)
+    except (Failure, OSError) as second:
+        ctx.warning(f"Not all could be put back now, the next update will: {second}")
 
 
 class Units:

@@ -32,7 +32,8 @@ def renew(ctx, current: State, launch: slots.Launch, names: list[str], fill, hoo
             step.detail = str(candidate.check())
         switch(ctx, current, slot, launch.release, locations, shares=numbers)
     except BaseException:
-        give_up(ctx, current, slot)
+        if current.live_slot != slot:
+            recover.give_up(ctx, current, slot)
         raise
     led.save(current.app)
     with ctx.step("drain"):
@@ -63,7 +64,7 @@ def flush(ctx, current: State, launch: slots.Launch) -> None:
         if not service.has("flush"):
             continue
         try:
-            environment = services.app_environment(ctx, service, asked)
+            environment = services.ready(ctx, service, asked)
             services.run_script(ctx, service, "flush", "could not be emptied", environment)
         except Failure as failure:
             ctx.warning(f"{failure.message} It may still have what was made from the old data.")
@@ -79,14 +80,3 @@ def put_previous_back(ctx, current: State, slot: str, seen: bool) -> None:
     if previous:
         slots.configure(current, slot, previous)
         slots.sleep(ctx, current.app, slot)
-
-
-def give_up(ctx, current: State, slot: str) -> None:
-    if current.live_slot == slot:
-        return
-    try:
-        with ctx.shielded():
-            slots.kill(ctx, paths.app_unit(current.app, slot))
-            recover.recover(ctx, current)
-    except (Failure, OSError) as second:
-        ctx.warning(f"Not all could be put back now, the next update will: {second}")

@@ -139,10 +139,10 @@ class Filling:
         if wanted is not None:
             object_name(f"{wanted}.json")
             return backup.read_manifest(self.store, wanted)
-        names = [name for name in self.store.list() if name.endswith(".json")]
-        if not names:
+        ids = backup.ids(self.store)
+        if not ids:
             raise Failure("not-found", f"There is no backup of {self.store.app} at {self.store.name}.")
-        return backup.read_manifest(self.store, max(names).removesuffix(".json"))
+        return backup.read_manifest(self.store, ids[0])
 
     def fill(self, asked: services.Asked) -> None:
         for service in services.with_data(asked):
@@ -155,8 +155,7 @@ class Filling:
                 compare(service.name, told["counts"], found)
 
     def load(self, service, asked, told) -> dict:
-        environment = services.app_environment(self.ctx, service, asked)
-        services.settle(self.ctx, service, {})
+        environment = services.ready(self.ctx, service, asked)
         self.get(service, told["objects"][0], ([services.script(service, "load")], environment))
         text = services.run_script(self.ctx, service, "count", "could not be counted", environment)
         return backup.parse_facts(service, text)["counts"]

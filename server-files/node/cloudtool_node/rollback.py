@@ -3,7 +3,7 @@ switched to. Hooks do not run: they belong to what is new. With a snapshot, the 
 
 import os
 
-from . import checks, lock, moves, paths, recover, shares, slots, state
+from . import checks, lock, moves, recover, shares, slots, state
 from .context import Failure
 from .deploy import answer, drain, start_candidate, switch
 
@@ -64,7 +64,7 @@ def serve(ctx, current: state.State, release: str, locations: list[str]) -> list
         added = switch(ctx, current, slot, release, locations)
     except BaseException:
         if current.live != release:
-            give_up(ctx, current, slot)
+            recover.give_up(ctx, current, slot)
         raise
     drain(ctx, current)
     return added
@@ -79,12 +79,3 @@ def startable(ctx, current: state.State, release: str, launch: slots.Launch | No
     if launch.venv and not os.path.isdir(launch.venv):
         raise Failure("requirements", f"The virtual environment of {release} is gone.", "Update the app instead.")
     return launch
-
-
-def give_up(ctx, current: state.State, slot: str) -> None:
-    try:
-        with ctx.shielded():
-            slots.kill(ctx, paths.app_unit(current.app, slot))
-            recover.recover(ctx, current)
-    except (Failure, OSError) as second:
-        ctx.warning(f"Not all could be put back now, the next update will: {second}")

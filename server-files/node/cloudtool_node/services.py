@@ -97,8 +97,7 @@ def shares_of(asked: Asked) -> dict[str, int]:
 def drop(ctx, asked: Asked, name: str) -> None:
     """Destroys a share."""
     service = load(name)
-    settle(ctx, service, {})
-    run_script(ctx, service, "drop", f"could not destroy a share of {asked.app}", app_environment(ctx, service, asked))
+    run_script(ctx, service, "drop", f"could not destroy a share of {asked.app}", ready(ctx, service, asked))
     if service.data:
         directory = data_directory(service, asked)
         for path in (directory, loading(directory), f"{loading(directory)}.partial"):
@@ -112,8 +111,7 @@ def remove(ctx, app: str, names: list[str], platform: str) -> list[str]:
         ctx.warning(f"This node has no service {name} any more; what it kept for {app} stays.")
     removed = []
     for service in reversed(in_order(known)):
-        settle(ctx, service, {})
-        environment = app_environment(ctx, service, Asked(app, platform, {}, {}))
+        environment = ready(ctx, service, Asked(app, platform, {}, {}))
         run_script(ctx, service, "remove", f"could not remove the data of {app}", environment)
         for directory in files.names(paths.data(app)) if service.data else []:
             if directory == service.data or directory.startswith(f"{service.data}."):
@@ -348,6 +346,12 @@ def app_environment(ctx, service: Service, asked: Asked) -> dict[str, str]:
         "CLOUDTOOL_SERVICE_VALUE": asked.values.get(service.name, ""),
         "CLOUDTOOL_SERVICE_SECRETS": secrets_directory(ctx, paths.secrets(asked.app), service.name),
     }
+
+
+def ready(ctx, service: Service, asked: Asked) -> dict[str, str]:
+    """What a script sees outside of an update: the settings it reads are there, also when the node has just started."""
+    settle(ctx, service, {})
+    return app_environment(ctx, service, asked)
 
 
 def data_directory(service: Service, asked: Asked) -> str:

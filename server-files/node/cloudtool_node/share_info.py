@@ -49,8 +49,7 @@ def console(app: str, name: str) -> int:
             known = ", ".join(service.name for service in wanted.values() if service.has("console")) or "none"
             raise Failure("not-found", f"{app} has no service {name!r} with a console; those that have one: {known}.")
         service = wanted[name]
-        services.settle(ctx, service, {})
-        environment = services.app_environment(ctx, service, asked) | launch.variables
+        environment = services.ready(ctx, service, asked) | launch.variables
         environment["TERM"] = os.environ.get("TERM", "dumb")
         path = services.script(service, "console")
     except Failure as failure:

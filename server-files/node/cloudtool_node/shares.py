@@ -34,10 +34,12 @@ def lead(ctx, launch: slots.Launch, app: str, numbers: dict[str, int]) -> slots.
 
 def destroy_doomed(ctx, current: State) -> list[str]:
     """What cannot be destroyed now stays doomed."""
+    if not current.doomed:
+        return []
+    from . import services
+
     destroyed = []
     for service, number in current.doomed:
-        from . import services
-
         try:
             services.drop(ctx, services.Asked(current.app, "", {}, {service: number}), service)
         except (Failure, OSError) as problem:
