@@ -5,6 +5,7 @@
 //! switched to is the node program's. `CLOUDTOOL_E2E_ROUNDS` says how many random databases are dumped and loaded.
 
 use crate::Test;
+use crate::faults::rounds;
 use crate::service_scripts::Share;
 use crate::world::{App, World, assert_success, both};
 
@@ -183,15 +184,11 @@ wc -c </tmp/{name}.sql
     }
 }
 
-fn rounds() -> u64 {
-    std::env::var("CLOUDTOOL_E2E_ROUNDS").map_or(2, |rounds| rounds.parse().expect("CLOUDTOOL_E2E_ROUNDS is a number"))
-}
-
 fn random_postgresql_dumps_load_into_another_app(world: &World) {
     let _apps = apps(world);
     let generator = include_str!("random_database.py");
     world.node_script(&format!("cat >/tmp/random_database.py <<'PYTHON'\n{generator}\nPYTHON"));
-    for seed in 0..rounds() {
+    for seed in 0..rounds(2) {
         let said = script(
             world,
             &format!(

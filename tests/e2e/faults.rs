@@ -15,7 +15,8 @@ use crate::world::{World, node};
 
 /// How many moments a kill is tried at. Fifty is what the product promises; a run of all tests has fewer.
 pub fn rounds(default: u32) -> u32 {
-    std::env::var("CLOUDTOOL_E2E_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+    std::env::var("CLOUDTOOL_E2E_ROUNDS")
+        .map_or(default, |text| text.parse().expect("CLOUDTOOL_E2E_ROUNDS is a number"))
 }
 
 /// Moment `round` of `rounds` in something that takes `whole`: spread over all of it, at random within each share.

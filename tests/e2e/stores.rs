@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::Test;
+use crate::faults::rounds;
 use crate::secrets::Argv;
 use crate::server::{Server, free_port, installed};
 use crate::world::{App, World, both};
@@ -245,17 +246,12 @@ fn buckets_and_other_servers_hold_backups(world: &World) {
     depot.close(world);
 }
 
-/// How often each is killed.
-fn rounds() -> u32 {
-    std::env::var("CLOUDTOOL_E2E_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(2)
-}
-
 fn what_is_cut_off_is_never_listed(world: &World) {
     let depot = Depot::open(world);
     fill(world, 80);
     for destination in ["far", "vault"] {
         let mut cut = 0;
-        for round in 0..rounds() {
+        for round in 0..rounds(2) {
             for kill_node in [false, true] {
                 let before = listed(world, destination);
                 let mut client = world.command(["backup", "depot", destination, "-q"]).spawn().expect("it starts");
