@@ -1,8 +1,8 @@
 //! End to end: the real binary against a real node, which is made before the first test and destroyed after the last.
 //!
 //! The tests share the node and run one after the other, each with apps of its own. They need root on Linux; without it they are
-//! counted as ignored, and it is said why. `cargo test --test e2e -- NAME` runs those whose name (FILE::TEST) holds NAME. Two runs may
-//! go on at once, each with a `CLOUDTOOL_E2E_PART`: `apps` and `data`.
+//! counted as ignored, and it is said why. `cargo test --test e2e -- NAME` runs those whose name (FILE::TEST) holds NAME. Several
+//! runs may go on at once, each with a `CLOUDTOOL_E2E_PART`: `apps`, `data` or `living`.
 
 mod faults;
 mod hammer;
@@ -90,11 +90,13 @@ fn main() -> ExitCode {
         ("own_service", own_service::TESTS),
         ("copies", copies::TESTS),
     ];
+    let living: &[File] = &[];
     let files = match world::part().as_deref() {
-        None => [apps, data].concat(),
+        None => [apps, data, living].concat(),
         Some("apps") => apps.to_vec(),
         Some("data") => data.to_vec(),
-        Some(other) => panic!("CLOUDTOOL_E2E_PART is {other:?}, neither apps nor data"),
+        Some("living") => living.to_vec(),
+        Some(other) => panic!("CLOUDTOOL_E2E_PART is {other:?}, none of apps, data and living"),
     };
     let missing = world::what_is_missing();
     if let Some(missing) = &missing {

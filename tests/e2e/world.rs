@@ -23,11 +23,13 @@ pub struct World {
 pub fn node() -> &'static str {
     match part().as_deref() {
         Some("data") => "e2e-data",
+        Some("living") => "e2e-living",
         _ => "e2e",
     }
 }
 
-/// `CLOUDTOOL_E2E_PART`: `data` runs the tests about services and their data, `apps` all others; nothing runs all.
+/// `CLOUDTOOL_E2E_PART`: `data` runs the tests about services and their data, `living` those about what comes after a deploy
+/// (commands, logs, processes, sleep, certificates, ...), `apps` all others; nothing runs all.
 pub fn part() -> Option<String> {
     std::env::var("CLOUDTOOL_E2E_PART").ok()
 }
