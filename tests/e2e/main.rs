@@ -45,7 +45,8 @@ mod services;
 mod stores;
 
 use std::process::ExitCode;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Trial};
 use world::World;
@@ -55,6 +56,9 @@ type Test = (&'static str, fn(&World));
 
 /// The tests of a file, with its name.
 type File = (&'static str, &'static [Test]);
+
+/// How many of the slowest are told.
+const SLOWEST: usize = 25;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
@@ -103,12 +107,16 @@ fn main() -> ExitCode {
         eprintln!("\n*** THE END-TO-END TESTS DO NOT RUN: {missing} ***\n");
     }
     let world: Arc<OnceLock<World>> = Arc::default();
+    let times: Arc<Mutex<Vec<(Duration, String)>>> = Arc::default();
     let tests =
         files.iter().flat_map(|(file, tests)| tests.iter().map(move |(name, test)| (format!("{file}::{name}"), *test)));
     let trials = tests.map(|(name, test)| {
-        let world = Arc::clone(&world);
+        let (world, times, named) = (Arc::clone(&world), Arc::clone(&times), name.clone());
         let trial = Trial::test(name, move || {
-            test(world.get_or_init(World::new));
+            let world = world.get_or_init(World::new);
+            let started = Instant::now();
+            test(world);
+            times.lock().unwrap().push((started.elapsed(), named));
             Ok(())
         });
         trial.with_ignored_flag(missing.is_some())
@@ -116,5 +124,16 @@ fn main() -> ExitCode {
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
     // Dropping it destroys the node, before the exit code ends the process.
     drop(Arc::into_inner(world).and_then(OnceLock::into_inner));
+    print_slowest(std::mem::take(&mut *times.lock().unwrap()));
     conclusion.exit_code()
+}
+
+/// Where the time goes: it is scarce, and a test that has become slow should be seen.
+fn print_slowest(mut times: Vec<(Duration, String)>) {
+    times.sort();
+    let all: Duration = times.iter().map(|(time, _)| *time).sum();
+    println!("\n{} s in {} tests that passed, the slowest of them:", all.as_secs(), times.len());
+    for (time, name) in times.iter().rev().take(SLOWEST) {
+        println!("{:7.1} s  {name}", time.as_secs_f32());
+    }
 }
