@@ -7,6 +7,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use ssh2::Channel;
 
 use super::error::Error;
+use super::outgoing::Outgoing;
 use super::session::Session;
 
 /// Where a piece of output came from.
@@ -39,7 +40,7 @@ impl Session {
     fn try_run(&mut self, command: &str, input: &[u8], on_output: OnOutput<'_>) -> Result<Option<i32>, Error> {
         let mut channel = self.ssh.channel_session().map_err(|error| self.lost(error))?;
         channel.exec(command).map_err(|error| self.lost(error))?;
-        channel.write_all(input).map_err(|error| self.lost(error))?;
+        Outgoing::new(&self.ssh, &channel).write_all(input).map_err(|error| self.lost(error))?;
         channel.send_eof().map_err(|error| self.lost(error))?;
         for _ in 0..2 {
             self.count_round_trip();

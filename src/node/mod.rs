@@ -7,6 +7,7 @@ mod error;
 mod exec;
 mod host_keys;
 mod login;
+mod outgoing;
 mod program;
 mod protocol;
 mod services;

@@ -9,6 +9,7 @@ use include_dir::{Dir, include_dir};
 use sha2::{Digest, Sha256};
 
 use super::error::Error;
+use super::outgoing::Outgoing;
 use super::session::Session;
 
 static SERVER_FILES: Dir = include_dir!("$CARGO_MANIFEST_DIR/server-files");
@@ -68,7 +69,7 @@ impl Program {
         let shell = if session.destination().user == "root" { "sh" } else { "sudo -n sh" };
         let mut run = || -> std::io::Result<(i32, String)> {
             channel.exec(&format!("{shell} -c {}", quote(script)))?;
-            channel.write_all(&archive)?;
+            Outgoing::new(&session.ssh, &channel).write_all(&archive)?;
             channel.send_eof()?;
             let mut output = String::new();
             channel.read_to_string(&mut output)?;

@@ -8,6 +8,7 @@ use serde_json::Value;
 use tracing::debug;
 
 use super::error::{Error, NodeError};
+use super::outgoing::Outgoing;
 use super::program::Program;
 use super::session::Session;
 use super::store::{self, Question, Store};
@@ -73,6 +74,7 @@ pub struct Conversation {
     node: String,
     channel: ssh2::Channel,
     answers: BufReader<ssh2::Stream>,
+    output: Outgoing,
     user: String,
 }
 
@@ -93,7 +95,8 @@ impl Conversation {
         channel.exec(Program::command(&user)).map_err(|error| session.lost(error))?;
         session.count_round_trip();
         let answers = BufReader::with_capacity(64 * 1024, channel.stream(0));
-        Ok(Conversation { node: session.node().to_owned(), channel, answers, user })
+        let output = Outgoing::new(&session.ssh, &channel);
+        Ok(Conversation { node: session.node().to_owned(), channel, answers, output, user })
     }
 
     /// Sends a request and reads its events to the end; the answer is the `result` event.
@@ -154,7 +157,7 @@ impl Conversation {
         write: &mut dyn FnMut(&mut dyn Write) -> std::io::Result<()>,
         on_event: &mut dyn FnMut(Event),
     ) -> Result<Value, Error> {
-        let mut writer = PayloadWriter::new(self.channel.stream(0));
+        let mut writer = PayloadWriter::new(&mut self.output);
         match write(&mut writer).and_then(|()| writer.end()) {
             Ok(()) => self.finish(None, on_event),
             Err(error) if session.is_dead() => Err(self.broken(&error.to_string())),
@@ -186,7 +189,7 @@ impl Conversation {
                 Ending::Error(error) => break Err(Error::Refused(Box::new(error))),
             }
         };
-        PayloadWriter::new(self.channel.stream(0)).end().map_err(|error| self.broken(&error.to_string()))?;
+        PayloadWriter::new(&mut self.output).end().map_err(|error| self.broken(&error.to_string()))?;
         answer
     }
 
@@ -194,7 +197,7 @@ impl Conversation {
         let line = format!("{request}\n");
         // Only the verb: a request may hold secrets.
         debug!(verb = request["verb"].as_str(), bytes = line.len(), "asking {}", self.node);
-        self.channel.write_all(line.as_bytes()).map_err(|error| self.broken(&error.to_string()))
+        self.output.write_all(line.as_bytes()).map_err(|error| self.broken(&error.to_string()))
     }
 
     fn finish(&mut self, mut store: Option<&mut dyn Store>, on_event: &mut dyn FnMut(Event)) -> Result<Value, Error> {
@@ -203,9 +206,10 @@ impl Conversation {
                 Ending::Event(event) => on_event(event),
                 Ending::Question(question) => {
                     let Some(store) = store.as_deref_mut() else { return Err(self.nonsense("it asks for a store")) };
-                    let mut output = self.channel.stream(0);
-                    store::answer(store, question, &mut self.answers, &mut output)
-                        .map_err(|error| self.broken(&error.to_string()))?;
+                    store::answer(store, question, &mut self.answers, &mut self.output).map_err(|error| {
+                        let ended = error.kind() == std::io::ErrorKind::BrokenPipe;
+                        if ended { self.ended() } else { self.broken(&error.to_string()) }
+                    })?;
                 }
                 Ending::Result(value) => return Ok(value),
                 Ending::Error(error) => return Err(Error::Refused(Box::new(error))),
@@ -292,7 +296,6 @@ impl<W: Write> PayloadWriter<W> {
     /// Sends what is left and the end mark.
     pub fn end(mut self) -> std::io::Result<()> {
         self.send_chunk()?;
-        // No flush: on a channel it would throw away what the node has said meanwhile; nothing is held back anyway.
         self.inner.write_all(&[0; 4])
     }
 
