@@ -6,7 +6,7 @@ CARGO ?= cargo
 BIN := target/release/cloudtool
 DEMO_NODE := demo
 
-.PHONY: help build demo demo-clean test lint docs bench clean
+.PHONY: help build demo demo-clean test test-all test-clouds lint docs bench clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -31,9 +31,12 @@ lint:
 
 test:
 	scripts/install-test-tools
-	scripts/install-cloud-servers moto
-	cd server-files/node && python3 -m unittest discover -q -s tests -t .
-	scripts/test --locked --no-fail-fast
+	scripts/test
+
+# make test-all  the long tests, too, and all clouds
+test-all:
+	scripts/install-test-tools
+	scripts/test all
 
 # make test-clouds  the drivers of clouds, against servers of their APIs on the loopback
 test-clouds:

@@ -1,8 +1,9 @@
 //! End to end: the real binary against a real node, which is made before the first test and destroyed after the last.
 //!
 //! The tests share the node and run one after the other, each with apps of its own. They need root on Linux; without it they are
-//! counted as ignored, and it is said why. `cargo test --test e2e -- NAME` runs those whose name (FILE::TEST) holds NAME. Several
-//! runs may go on at once, each with a `CLOUDTOOL_E2E_PART`: `apps`, `data` or `living`.
+//! counted as ignored, and it is said why. So are the long ones, but for `--include-ignored`. `cargo test --test e2e -- NAME` runs
+//! those whose name (FILE::TEST) holds NAME. Several runs may go on at once, each with a `CLOUDTOOL_E2E_PART`: `apps`, `data` or
+//! `living`.
 
 mod faults;
 mod hammer;
@@ -57,6 +58,17 @@ type Test = (&'static str, fn(&World));
 /// The tests of a file, with its name.
 type File = (&'static str, &'static [Test]);
 
+/// What takes half a minute or more and is far from most changes: `make test` leaves it to `make test-all`.
+const LONG: &[&str] = &[
+    "new_nodes::whoever_the_image_lets_in_is_found",
+    "new_nodes::a_node_that_fails_after_its_order_is_not_forgotten",
+    "new_nodes::ctrl_c_forgets_no_node",
+    "new_nodes::commands_run_on_all_nodes_of_a_label",
+    "hostile::ten_thousand_files_and_a_large_one_travel",
+    "bad_releases::a_bad_php_release_never_serves",
+    "examples::guestbook_looks_right_in_a_browser",
+];
+
 /// How many of the slowest are told.
 const SLOWEST: usize = 25;
 
@@ -105,12 +117,14 @@ fn main() -> ExitCode {
     let missing = world::what_is_missing();
     if let Some(missing) = &missing {
         eprintln!("\n*** THE END-TO-END TESTS DO NOT RUN: {missing} ***\n");
+        arguments.include_ignored = false;
     }
     let world: Arc<OnceLock<World>> = Arc::default();
     let times: Arc<Mutex<Vec<(Duration, String)>>> = Arc::default();
     let tests =
         files.iter().flat_map(|(file, tests)| tests.iter().map(move |(name, test)| (format!("{file}::{name}"), *test)));
     let trials = tests.map(|(name, test)| {
+        let left_out = missing.is_some() || LONG.contains(&name.as_str());
         let (world, times, named) = (Arc::clone(&world), Arc::clone(&times), name.clone());
         let trial = Trial::test(name, move || {
             let world = world.get_or_init(World::new);
@@ -119,7 +133,7 @@ fn main() -> ExitCode {
             times.lock().unwrap().push((started.elapsed(), named));
             Ok(())
         });
-        trial.with_ignored_flag(missing.is_some())
+        trial.with_ignored_flag(left_out)
     });
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
     // Dropping it destroys the node, before the exit code ends the process.
