@@ -13,6 +13,8 @@ mod data;
 mod deactivate;
 mod default_node;
 mod destroy_node;
+mod disable;
+mod enable;
 mod exec;
 mod first_login;
 mod forget_host_key;
@@ -137,6 +139,8 @@ enum Command {
     Deactivate(deactivate::Deactivate),
     DefaultNode(default_node::DefaultNode),
     DestroyNode(destroy_node::DestroyNode),
+    Disable(disable::Disable),
+    Enable(enable::Enable),
     Exec(exec::Exec),
     ForgetHostKey(forget_host_key::ForgetHostKey),
     Forward(forward::Forward),
@@ -247,6 +251,8 @@ fn run(cli: Cli, ui: &Ui, unfinished: &Unfinished) -> Result<(), Failure> {
         Command::Deactivate(args) => deactivate::run(&context, args),
         Command::DefaultNode(args) => default_node::run(&context, args),
         Command::DestroyNode(args) => destroy_node::run(&context, args),
+        Command::Disable(args) => disable::run(&context, args),
+        Command::Enable(args) => enable::run(&context, args),
         Command::Exec(args) => exec::run(&context, args),
         Command::ForgetHostKey(args) => forget_host_key::run(&context, args),
         Command::Forward(args) => forward::run(&context, args),

@@ -71,7 +71,7 @@ pub(super) fn run(context: &Context, args: MoveApp) -> Result<(), Failure> {
             "verb": "hand_over", "app": old.app, "to": address, "release": given["exported"]["release"],
             "patience": 600 + 10 * estimate as u64, "lock_timeout": args.lock_timeout,
         });
-        let moving = Moving::new(context, &args, &old, &new, place.path(), locations);
+        let moving = Moving::new(context, &args, &old, &new, place.path(), &described);
         let answer = hand_over(context, &mut old, moving, request);
         context.record_answer(&old.node.name, "move-app", Some(&old.app), &answer);
         answer?["window"].as_f64()
@@ -196,9 +196,11 @@ impl<'m> Moving<'m> {
         old: &Found,
         new: &'m RefCell<Remote>,
         place: &Path,
-        locations: &Value,
+        described: &Value,
     ) -> Self {
-        let request = json!({"app": old.app, "locations": locations, "lock_timeout": args.lock_timeout});
+        let request = json!({
+            "app": old.app, "locations": described["locations"], "disabled": described["disabled"], "lock_timeout": args.lock_timeout,
+        });
         Moving { context, directory: Directory::new(place), place: place.to_owned(), new, request, failure: None }
     }
 

@@ -55,7 +55,7 @@ pub(super) fn run(context: &Context, args: Query) -> Result<(), Failure> {
             table.row([
                 cell("app"),
                 cell("live"),
-                cell("state"),
+                state(app),
                 memory,
                 cell("since"),
                 cell("by"),
@@ -77,6 +77,12 @@ pub(super) fn run(context: &Context, args: Query) -> Result<(), Failure> {
         }
     });
     Ok(())
+}
+
+/// What it does, and what its visitors get of it.
+fn state(app: &Value) -> String {
+    let disabled = if app["disabled"].is_object() { ", disabled" } else { "" };
+    format!("{}{disabled}", words(&app["state"]))
 }
 
 /// What is not well with an app's backups.

@@ -28,6 +28,7 @@ mod data;
 mod data_kills;
 mod databases;
 mod deploying;
+mod disabling;
 mod draining;
 mod examples;
 mod hostile;
@@ -106,7 +107,7 @@ fn main() -> ExitCode {
         ("own_service", own_service::TESTS),
         ("copies", copies::TESTS),
     ];
-    let living: &[File] = &[];
+    let living: &[File] = &[("disabling", disabling::TESTS)];
     let files = match world::part().as_deref() {
         None => [apps, data, living].concat(),
         Some("apps") => apps.to_vec(),

@@ -236,6 +236,14 @@ def address(value) -> str:
         raise bad(f"{value!r} is not the address of a node.") from None
 
 
+def addresses(value) -> list[str]:
+    """Those of visitors, as HAProxy writes them."""
+    try:
+        return [str(ipaddress.ip_address(item)) for item in texts(value, "The addresses")]
+    except ValueError as error:
+        raise bad(f"{error}.") from None
+
+
 def scrub(value, most: int) -> dict:
     """What makes the data of a copy harmless: {"sql": text} or {"script": [path, word, ...]}."""
     if isinstance(value, dict) and set(value) == {"sql"} and isinstance(value["sql"], str):

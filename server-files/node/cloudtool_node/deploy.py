@@ -6,7 +6,7 @@ a kill at any moment before leaves the old release, and recover.py takes the res
 
 import time
 
-from . import checks, front, health, hooks, lock, moves, paths, prune, recover, slots, state, users
+from . import checks, front, health, hooks, lock, maintenance, moves, paths, prune, recover, slots, state, users
 from .context import Failure
 from .session import require_program
 from .stage import Manifest, Staged, stage
@@ -290,6 +290,7 @@ def switch(
             check_conflicts(current, locations)
             ctx.commit()
             try:
+                maintenance.settle_page(ctx, planned)
                 maps = front.desired([planned, *(other for other in state.load_all() if other.app != current.app)])
                 front.write_files(maps)
                 front.apply(maps)
@@ -299,6 +300,7 @@ def switch(
                 raise
     added = [location for location in locations if location not in current.locations]
     current.fields = planned.fields
+    maintenance.remind(ctx, current)
     return added
 
 

@@ -5,18 +5,21 @@ import socket
 from . import files, paths
 from .context import Failure
 
-MAPS = (paths.ROUTES_MAP, paths.WILDCARDS_MAP)
+MAPS = (paths.ROUTES_MAP, paths.WILDCARDS_MAP, paths.ALLOWED_MAP)
 # HAProxy reads a command into one buffer of 16 KB.
 MAX_COMMAND = 8000
 
 
 def desired(states) -> dict[str, dict[str, str]]:
-    """The two maps: {file: {key: value}}. What somebody asked for by name wins over what follows from another location."""
+    """The maps: {file: {key: value}}. What somebody asked for by name wins over what follows from another location."""
     asked: dict[str, str] = {}
     implied: dict[str, str] = {}
+    allowed: dict[str, str] = {}
     for state in sorted(states, key=lambda state: state.claimed):
         if state.live is None:
             continue
+        if state.disabled:
+            allowed |= {f"{state.app}/{address}": "1" for address in state.disabled["allow"]}
         live = _to(state, state.live, _target(state, state.port(state.live_slot)))
         previous = state.previous and _to(state, state.previous, _target(state, state.wake_port(state.idle_slot)))
         for location in state.locations:
@@ -34,6 +37,7 @@ def desired(states) -> dict[str, dict[str, str]]:
     return {
         paths.ROUTES_MAP: {key: value for key, value in routes.items() if not key.startswith(".")},
         paths.WILDCARDS_MAP: {key: value for key, value in routes.items() if key.startswith(".")},
+        paths.ALLOWED_MAP: allowed,
     }
 
 
@@ -45,7 +49,9 @@ def _target(state, port: int) -> str:
     """Where requests go: a port of this node, nowhere for the moment, or another node, which takes the path as it came."""
     if state.held:
         return "!"
-    return f"@{state.moved_to}" if state.moved_to else str(port)
+    if state.moved_to:
+        return f"@{state.moved_to}"
+    return f"-{port}" if state.disabled else str(port)
 
 
 def _to(state, release: str, target: str):
@@ -72,8 +78,8 @@ def apply(maps: dict[str, dict[str, str]]) -> int:
     """Makes the running front route like `maps`; gives the number of entries it changed."""
     running = show()
     commands = []
-    for path, routes in maps.items():
-        commands += deltas(path, running[path], routes)
+    for path, entries in running.items():
+        commands += deltas(path, entries, maps[path])
     batch = ""
     for command in commands:
         if len(batch) + len(command) > MAX_COMMAND:
@@ -94,17 +100,26 @@ def deltas(path: str, running: dict[str, str], routes: dict[str, str]) -> list[s
 
 
 def show() -> dict[str, dict[str, str]]:
-    """The running maps."""
+    """The running maps. A front that runs with the configuration of an earlier version has fewer."""
     maps: dict[str, dict[str, str]] = {}
     for path in MAPS:
+        said = _ask(f"show map {path}")
+        if said.startswith("Unknown map"):
+            continue
         maps[path] = {}
-        for line in _ask(f"show map {path}").splitlines():
+        for line in said.splitlines():
             words = line.split(" ", 2)
             if len(words) == 3:
                 maps[path][words[1]] = words[2]
             elif line.strip():
                 raise _unusable(line)
     return maps
+
+
+def require(path: str) -> None:
+    """The running front has this map, as this version's configuration has."""
+    if _ask(f"show map {path}").startswith("Unknown map"):
+        raise Failure("front", "The front of the node runs with an earlier configuration.", "Run cloudtool setup-node.")
 
 
 def _changed(commands: str) -> None:

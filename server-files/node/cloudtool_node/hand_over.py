@@ -14,6 +14,7 @@ from . import (
     checks,
     files,
     lock,
+    maintenance,
     moves,
     paths,
     recover,
@@ -102,6 +103,7 @@ def arrive(ctx, payload) -> dict:
     with lock.app(ctx, app, "move"), lock.backup(ctx, app):
         current = restore.recovered(ctx, app)
         launch = renew.require_live(current)
+        current.fields["disabled"] = maintenance.checked(ctx.request.get("disabled"))
         names, fill = [], nothing
         if ctx.request.get("backup"):
             filling = restore.Filling(ctx, open_store(ctx, payload, app), ctx.request["backup"], app, launch)

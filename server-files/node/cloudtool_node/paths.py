@@ -9,6 +9,8 @@ ETC = "/etc/cloudtool"
 FRONT = f"{ETC}/front"
 ROUTES_MAP = f"{FRONT}/routes.map"
 WILDCARDS_MAP = f"{FRONT}/wildcards.map"
+ALLOWED_MAP = f"{FRONT}/allowed.map"
+MAINTENANCE = f"{FRONT}/maintenance"
 SERVICE_SETTINGS = f"{ETC}/services"
 FRONT_SOCKET = "/run/haproxy/cloudtool.sock"
 
@@ -76,6 +78,10 @@ def slot_port(name: str, slot: str) -> str:
 
 def app_secret(name: str) -> str:
     return f"{ETC}/apps/{name}/secret"
+
+
+def maintenance_page(name: str) -> str:
+    return f"{MAINTENANCE}/{name}.html"
 
 
 def state(name: str) -> str:

@@ -39,6 +39,7 @@ def describe(found: state.State, shown: dict) -> dict:
         "releases": len(found.kept),
         "copy_of": found.fields.get("copy_of"),
         "expires": found.fields.get("expires"),
+        "disabled": found.disabled,
         "backup": backup_of(found.app),
     }
 

@@ -3,7 +3,7 @@ begins with it, under the app's lock, and a failed one ends with it."""
 
 import time
 
-from . import files, front, http1, lock, paths, shares, slots
+from . import files, front, http1, lock, maintenance, paths, shares, slots
 from .context import Failure
 from .state import SLOTS, State, load_all
 
@@ -181,6 +181,7 @@ def settle_front(ctx, state: State) -> int:
     """The map files and the running map say what the states say; gives how many routes did not."""
     with lock.node(ctx):
         give_way(state)
+        maintenance.settle_page(ctx, state)
         maps = front.desired(load_all())
         front.write_files(maps)
         return front.apply(maps)

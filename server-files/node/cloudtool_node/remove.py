@@ -75,6 +75,7 @@ def remove_files(ctx, app: str, with_data: bool) -> None:
         files.remove(paths.slot_env(app, slot))
         files.remove(paths.slot_port(app, slot))
     files.remove(paths.logrotate(app))
+    files.remove(paths.maintenance_page(app))
     files.remove_tree(paths.copies(app))
     if with_data:
         files.remove_tree(paths.app(app))

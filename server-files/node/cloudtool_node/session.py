@@ -23,6 +23,8 @@ VERBS = {
     "clone": ("copies", True),
     "deactivate": ("activate", True),
     "deploy": ("deploy", True),
+    "disable": ("disable", True),
+    "enable": ("disable", True),
     "export": ("copies", True),
     "hand_over": ("hand_over", True),
     "logs": ("logs", False),

@@ -9,7 +9,7 @@ import contextlib
 import os
 import re
 
-from . import files, firewall, lock, packages, paths, session, sshd
+from . import files, firewall, front, lock, packages, paths, session, sshd
 from .context import Failure
 
 PACKAGES = (
@@ -36,6 +36,7 @@ DIRECTORIES = (
     (f"{paths.ETC}/apps", 0o755),
     (f"{paths.ETC}/firewall.d", 0o755),
     (paths.FRONT, 0o755),
+    (paths.MAINTENANCE, 0o755),
     (paths.SERVICE_SETTINGS, 0o700),
     (paths.VAR, 0o700),
     (paths.STATES, 0o700),
@@ -214,8 +215,7 @@ class Setup:
 
     def files(self) -> None:
         self.file("/etc/apt/apt.conf.d/52cloudtool", read_own("setup/apt.conf"))
-        for name in ("routes.map", "wildcards.map"):
-            path = f"{paths.FRONT}/{name}"
+        for path in front.MAPS:
             if not os.path.exists(path):
                 self.file(path, "")
         for name, content in sorted(read_tree(f"{paths.PROGRAM}/haproxy").items()):

@@ -100,6 +100,11 @@ class State:
         """The address of the node that the app has moved to: there it is served, and here its requests are sent on."""
         return self.fields.get("moved_to")
 
+    @property
+    def disabled(self) -> dict | None:
+        """Who disabled the app (`by`), when (`at`), and the addresses that it serves all the same (`allow`)."""
+        return self.fields.get("disabled")
+
     def share(self, service: str) -> int:
         """The number of the service's share that the app uses."""
         return self.fields["shares"].get(service, 1)

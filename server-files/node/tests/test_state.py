@@ -65,6 +65,15 @@ class Routes(unittest.TestCase):
         moved.fields["moved_to"] = "192.0.2.1"
         self.assertEqual(self.routes(moved)["shop.com/a/"], "@192.0.2.1|0||60000|shop")
 
+    def test_a_disabled_app_has_a_mark_and_those_who_may_pass(self):
+        closed = state()
+        closed.fields["disabled"] = {"at": "", "by": "", "allow": ["192.0.2.1", "2001:db8::1"]}
+        maps = front.desired([closed, state("other", 1, locations=["other.com"])])
+        self.assertEqual(maps[paths.ROUTES_MAP]["shop.com/"], "-20000|0||60000|shop")
+        self.assertEqual(maps[paths.ROUTES_MAP]["prev.shop.com/"], "-20003|0||60000|shop")
+        self.assertEqual(maps[paths.ROUTES_MAP]["other.com/"], "20004|0||60000|other")
+        self.assertEqual(maps[paths.ALLOWED_MAP], {"shop/192.0.2.1": "1", "shop/2001:db8::1": "1"})
+
     def test_wildcards_have_their_own_map(self):
         maps = front.desired([state(locations=["*.shop.com/x"])])
         self.assertEqual(maps[paths.ROUTES_MAP], {})

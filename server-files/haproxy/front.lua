@@ -1,0 +1,29 @@
+-- What the front does that HAProxy's own rules cannot. Nothing here is newer than the Lua 5.3 of HAProxy 2.4.
+
+local FRONT = "/etc/cloudtool/front/"
+local RETRY_AFTER = 120
+
+local function read(path)
+    local file = io.open(path, "rb")
+    if not file then
+        return nil
+    end
+    local text = file:read("a")
+    file:close()
+    return text
+end
+
+-- A disabled app: its own page, which the node program puts there, or the common one.
+core.register_service("maintenance", "http", function(applet)
+    local page = read(FRONT .. "maintenance/" .. applet:get_var("txn.app") .. ".html")
+    page = page or read(FRONT .. "disabled.html") or ""
+    applet:set_status(503)
+    applet:add_header("Content-Type", "text/html; charset=utf-8")
+    applet:add_header("Content-Length", tostring(#page))
+    applet:add_header("Cache-Control", "no-store")
+    applet:add_header("Retry-After", tostring(RETRY_AFTER))
+    applet:start_response()
+    if applet.method ~= "HEAD" then
+        applet:send(page)
+    end
+end)
