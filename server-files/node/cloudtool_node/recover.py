@@ -156,8 +156,7 @@ def settle_others(ctx, state: State, units: Units, seen: bool) -> list[str]:
             slots.systemctl(ctx, "start", "--no-block", paths.wake_socket(app, slot))
         if not launch:
             stop_waking(ctx, app, slot, units)
-            for path in (paths.slot_conf(app, slot), paths.slot_env(app, slot)):
-                files.remove(path)
+            slots.unconfigure(app, slot)
     if failed := units.failed():
         slots.systemctl(ctx, "reset-failed", *failed, check=False)
     return mended

@@ -71,8 +71,7 @@ def remove_files(ctx, app: str, with_data: bool) -> None:
     for slot in SLOTS:
         files.remove_tree(f"{paths.UNITS}/{paths.wake_socket(app, slot)}.d")
         files.remove_tree(f"{paths.UNIT_PROPERTIES}/{paths.app_unit(app, slot)}.d")
-        files.remove(paths.slot_conf(app, slot))
-        files.remove(paths.slot_env(app, slot))
+        slots.unconfigure(app, slot)
         files.remove(paths.slot_port(app, slot))
     files.remove(paths.logrotate(app))
     files.remove(paths.maintenance_page(app))

@@ -80,3 +80,5 @@ def put_previous_back(ctx, current: State, slot: str, seen: bool) -> None:
     if previous:
         slots.configure(current, slot, previous)
         slots.sleep(ctx, current.app, slot)
+    else:
+        slots.unconfigure(current.app, slot)

@@ -94,6 +94,12 @@ def configure(state, slot: str, launch: Launch) -> None:
     files.write(paths.slot_conf(app, slot), launch.slot_conf, mode=0o640, gid=users.gid(app))
 
 
+def unconfigure(app: str, slot: str) -> None:
+    """An empty slot has none of them: they lead to shares that are gone, with their secrets."""
+    files.remove(paths.slot_conf(app, slot))
+    files.remove(paths.slot_env(app, slot))
+
+
 def configure_waking(state) -> None:
     """On which ports the slots are woken (drop-ins; the sockets' units cannot be loaded without), and where those lead: not
     by the slots' environments, because what wakes a slot runs as root."""
