@@ -17,8 +17,8 @@ use crate::error::{Failure, Kind};
 /// failed request. Whatever goes wrong, the old data stay. What was written since the backup is lost.
 #[derive(Debug, Args)]
 pub(super) struct Restore {
-    /// [DEST/]APP for the newest backup of an app, [DEST/]APP/ID for another (see list-backups)
-    backup: Place,
+    #[command(flatten)]
+    from: From,
     /// The app that gets the data, or a location it serves
     #[arg(value_name = "APP|LOCATION")]
     target: Target,
@@ -26,23 +26,23 @@ pub(super) struct Restore {
     #[arg(long)]
     other_app: bool,
     #[command(flatten)]
-    key: Identity,
-    #[command(flatten)]
     node: NodeChoice,
     #[command(flatten)]
     patience: Patience,
 }
 
-/// What opens an encrypted backup.
+/// Which backup, and what opens it when it is encrypted.
 #[derive(Debug, Args)]
-pub(super) struct Identity {
+pub(super) struct From {
+    /// [DEST/]APP for the newest backup of an app, [DEST/]APP/ID for another (see list-backups)
+    pub(super) backup: Place,
     /// A file with the age key (AGE-SECRET-KEY-1...) that opens an encrypted backup; the node is told it for this once
     #[arg(long, value_name = "FILE")]
     identity: Option<PathBuf>,
 }
 
-impl Identity {
-    pub(super) fn read(&self) -> Result<Option<String>, Failure> {
+impl From {
+    pub(super) fn identity(&self) -> Result<Option<String>, Failure> {
         let read = |path: &Path| {
             std::fs::read_to_string(path)
                 .map_err(|error| Failure::new(Kind::Usage, format!("{} cannot be read: {error}", path.display())))
@@ -53,9 +53,9 @@ impl Identity {
 
 pub(super) fn run(context: &Context, args: Restore) -> Result<(), Failure> {
     let start = Instant::now();
-    let place = &args.backup;
+    let place = &args.from.backup;
     let destination = data::destination(context, place.destination.as_deref())?;
-    let identity = args.key.read()?;
+    let identity = args.from.identity()?;
     let of = data::app_of(place, &destination)?;
     let mut found = data::find(context, &args.target, &args.node)?;
     if of != found.app && !args.other_app {

@@ -7,8 +7,7 @@ use super::NodeChoice;
 use super::context::Context;
 use super::data::{self, Patience, Target};
 use super::query::words;
-use super::restore::Identity;
-use crate::backup::Place;
+use super::restore::From;
 use crate::error::Failure;
 
 /// Prove that a backup can be restored
@@ -16,10 +15,8 @@ use crate::error::Failure;
 /// It is loaded beside the data in use, counted, checked by the app where app.ini says how, and taken away again.
 #[derive(Debug, Args)]
 pub(super) struct VerifyBackup {
-    /// [DEST/]APP for the newest backup of an app, [DEST/]APP/ID for another (see list-backups)
-    backup: Place,
     #[command(flatten)]
-    key: Identity,
+    from: From,
     #[command(flatten)]
     node: NodeChoice,
     #[command(flatten)]
@@ -28,11 +25,12 @@ pub(super) struct VerifyBackup {
 
 pub(super) fn run(context: &Context, args: VerifyBackup) -> Result<(), Failure> {
     let start = Instant::now();
-    let destination = data::destination(context, args.backup.destination.as_deref())?;
-    let identity = args.key.read()?;
-    let mut found = data::find(context, &Target::App(data::app_of(&args.backup, &destination)?), &args.node)?;
+    let place = &args.from.backup;
+    let destination = data::destination(context, place.destination.as_deref())?;
+    let identity = args.from.identity()?;
+    let mut found = data::find(context, &Target::App(data::app_of(place, &destination)?), &args.node)?;
     let request = json!({
-        "verb": "verify", "app": found.app, "backup": args.backup.id.as_ref().map(|id| id.as_str()),
+        "verb": "verify", "app": found.app, "backup": place.id.as_ref().map(|id| id.as_str()),
         "identity": identity, "lock_timeout": args.patience.lock_timeout,
     });
     let answer = data::call(context, &mut found, &destination, request)?;
