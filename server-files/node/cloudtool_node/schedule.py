@@ -8,7 +8,7 @@ import json
 import os
 import re
 
-from . import checks, files, keep, lock, paths, records, rollback, slots, store
+from . import checks, files, keep, lock, paths, records, rollback, slots, store, timers
 from .context import Failure
 
 AT = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
@@ -59,32 +59,21 @@ def calendar(plan: dict) -> str:
 def start(ctx, app: str, plan: dict) -> str | None:
     """Gives when the next one is."""
     every = plan.get("every")
-    lines = ["[Timer]", f"OnCalendar={calendar(plan)}"]
+    lines = [f"OnCalendar={calendar(plan)}"]
     if every:
         # Apps with the same interval need not all begin at once.
         lines += [f"RandomizedDelaySec={min(every * 60 // 4, 900)}", "FixedRandomDelay=true"]
-    timer = paths.backup_timer(app)
-    directory = f"{paths.UNITS}/{timer}.d"
     files.write(paths.backup_plan(app), json.dumps(plan), durable=True)
-    os.makedirs(directory, mode=0o755, exist_ok=True)
-    changed = files.write(f"{directory}/when.conf", "\n".join(lines) + "\n", mode=0o644, durable=True)
-    if changed and show(ctx, timer, "NeedDaemonReload") == "yes":
-        ctx.run(["systemctl", "daemon-reload"])
-    slots.systemctl(ctx, "restart" if changed else "start", timer)
-    return show(ctx, timer, "NextElapseUSecRealtime") or None
-
-
-def show(ctx, unit: str, name: str) -> str:
-    return slots.systemctl(ctx, "show", "--value", f"--property={name}", unit).stdout.strip()
+    timers.set_time(ctx, paths.backup_timer(app), lines)
+    return timers.show(ctx, paths.backup_timer(app), "NextElapseUSecRealtime") or None
 
 
 def cancel(ctx, app: str) -> None:
     timer = paths.backup_timer(app)
-    if not os.path.exists(paths.backup_plan(app)) and not os.path.exists(f"{paths.UNITS}/{timer}.d"):
+    if not os.path.exists(paths.backup_plan(app)) and not os.path.exists(timers.drop_in(timer)):
         return
-    slots.systemctl(ctx, "stop", timer, check=False)
+    timers.forget(ctx, timer)
     slots.systemctl(ctx, "reset-failed", paths.backup_service(app), check=False)
-    files.remove_tree(f"{paths.UNITS}/{timer}.d")
     files.remove(paths.backup_plan(app))
     # So that a later schedule does not make up for what was missed in between.
     files.remove(f"/var/lib/systemd/timers/stamp-{timer}")
