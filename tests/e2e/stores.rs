@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -14,6 +14,7 @@ use crate::Test;
 use crate::faults::rounds;
 use crate::secrets::Argv;
 use crate::server::{Server, free_port, installed};
+use crate::whole::await_that;
 use crate::world::{App, World, both};
 
 pub const TESTS: &[Test] = &[
@@ -255,14 +256,18 @@ fn what_is_cut_off_is_never_listed(world: &World) {
             for kill_node in [false, true] {
                 let before = listed(world, destination);
                 let mut client = world.command(["backup", "depot", destination, "-q"]).spawn().expect("it starts");
-                await_true("the backup runs", || world.on_node(["pgrep", "-x", "zstd"]).status.success());
+                await_that("the backup runs", || {
+                    (world.on_node(["pgrep", "-x", "zstd"]).status.success()).then_some(())
+                });
                 std::thread::sleep(Duration::from_millis(u64::from(round) * 150));
                 if kill_node {
                     world.on_node(["pkill", "-KILL", "-f", "cloudtool/node/__main__.py"]);
                 }
                 let _ = client.kill();
                 client.wait().expect("it ends");
-                await_true("the node has given up", || !world.on_node(["pgrep", "-x", "zstd"]).status.success());
+                await_that("the node has given up", || {
+                    (!world.on_node(["pgrep", "-x", "zstd"]).status.success()).then_some(())
+                });
                 let after = listed(world, destination);
                 if after == before {
                     cut += 1;
@@ -281,12 +286,41 @@ fn what_is_cut_off_is_never_listed(world: &World) {
     depot.close(world);
 }
 
-fn await_true(what: &str, mut condition: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(60), "{what}: not within a minute");
-        std::thread::sleep(Duration::from_millis(20));
+/// By the next backup, when it is old enough to be nobody's. Of this server all uploads are, whenever they were begun.
+fn what_was_abandoned_is_taken_away(world: &World) {
+    let depot = Depot::open(world);
+    write(world, "word", "first");
+    let here = depot.path("here");
+    for destination in ["far", "vault", &here] {
+        world.ok(["backup", "depot", destination]);
     }
+    depot.bucket.admin("begin");
+    let of = |place: &str| {
+        format!(
+            "cd {place}/depot; for name in .20200101T101500Z.files.pack.zst.partial 20200101T101500Z.files.pack.zst .mine; do
+                 echo x >$name; touch -d '2 days ago' $name; done
+             echo x >.20200102T101500Z.files.pack.zst.partial"
+        )
+    };
+    world.node_script(&of("/home/vault/backups"));
+    World::script(Command::new("env"), &of(&here));
+    let left = |text: String| text.split_whitespace().filter(|name| !name.ends_with(".json")).count();
+    let files = |place: &str| format!("ls -A {place}/depot");
+    let counts = || {
+        let vault = world.node_script(&files("/home/vault/backups"));
+        [left(vault), left(World::script(Command::new("env"), &files(&here)))]
+    };
+    let before = counts();
+    for destination in ["far", "vault", &here] {
+        world.ok(["backup", "depot", destination]);
+    }
+    assert_eq!(depot.bucket.admin("uploads"), json!(["team/a/depot/holiday.jpg"]));
+    // The tree of the new backup came, and two of the four went.
+    assert_eq!(counts(), before.map(|count| count + 1 - 2));
+    for destination in ["far", "vault", &here] {
+        world.ok(["verify-backup", &format!("{destination}/depot")]);
+    }
+    depot.close(world);
 }
 
 fn an_encrypted_backup_needs_its_key(world: &World) {
@@ -368,7 +402,7 @@ fn an_archive_is_a_whole_backup(world: &World) {
     fs::write(&archive, &bytes[..bytes.len() / 2]).expect("it is written");
     assert!(!world.cloudtool(["restore", &archive, HOST, "-y"]).status.success());
     let mut client = world.command(["backup", "depot", &depot.path("cut.tar"), "-q"]).spawn().expect("it starts");
-    await_true("it is begun", || Path::new(&depot.path(".cut.tar.partial")).exists());
+    await_that("it is begun", || (Path::new(&depot.path(".cut.tar.partial")).exists()).then_some(()));
     let _ = client.kill();
     client.wait().expect("it ends");
     assert!(!Path::new(&depot.path("cut.tar")).exists());
@@ -396,7 +430,7 @@ fn a_node_backs_up_by_itself(world: &World) {
     world.node_script(&format!(
         "mkdir -p /run/systemd/system/{timer}.d; printf '[Timer]\\nOnActiveSec=1ms\\nRandomizedDelaySec=0\\n' >/run/systemd/system/{timer}.d/zz.conf; systemctl daemon-reload; systemctl restart {timer}"
     ));
-    await_true("a backup is taken", || world.on_node(["test", "-e", RECORD]).status.success());
+    await_that("a backup is taken", || (world.on_node(["test", "-e", RECORD]).status.success()).then_some(()));
     world.node_script(&format!(
         "rm -r /run/systemd/system/{timer}.d; systemctl daemon-reload; systemctl restart {timer}"
     ));
@@ -430,7 +464,7 @@ fn a_node_backs_up_by_itself(world: &World) {
 
     // After a boot it goes on.
     world.node_script(&format!("systemctl stop {timer}; /usr/local/lib/cloudtool/cloudtool-node boot"));
-    await_true("the timer runs again", || property("ActiveState") == "active");
+    await_that("the timer runs again", || (property("ActiveState") == "active").then_some(()));
     let journal =
         world.node_script(&format!("journalctl --no-pager -o export | grep -caF {} || true", depot.bucket.secret));
     assert_eq!(journal, "0", "the secret is in the journal");
