@@ -1,3 +1,4 @@
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use clap::Args;
@@ -6,15 +7,19 @@ use serde_json::{Value, json};
 use super::NodeChoice;
 use super::context::Context;
 use super::data;
+use super::query::warnings;
 use crate::backup::{self, Archive, At, Destination, Manifest};
+use crate::deploy::Remote;
 use crate::error::{Failure, Kind};
+use crate::inventory::NodeRecord;
 use crate::names::AppName;
 use crate::node::Store;
 use crate::ui::Table;
 
 /// List the backups at a destination
 ///
-/// What is in a directory of this machine is read by itself. At other destinations it is a node that looks.
+/// What is in a directory of this machine is read by itself. At other destinations it is a node that looks. Below the list it says of
+/// which apps the last backup failed, or none was ever verified, as far as their nodes answer.
 #[derive(Debug, Args)]
 pub(super) struct ListBackups {
     /// The app's name; without it all apps. A word that alone names a destination is one
@@ -33,10 +38,14 @@ pub(super) fn run(context: &Context, args: ListBackups) -> Result<(), Failure> {
     };
     let app: Option<AppName> = app.map(|name| name.parse()).transpose()?;
     let destination = data::destination(context, destination.map(String::as_str))?;
-    let all = match &destination.at {
-        At::Directory(dir) => in_directory(context, dir, app.as_ref())?,
-        At::Archive(path) => in_archive(path, app.as_ref())?,
-        At::S3 { .. } | At::Ssh { .. } => seen_by_node(context, &destination, app.as_ref(), &args.node)?,
+    let (all, remote) = match &destination.at {
+        At::Directory(dir) => (in_directory(context, dir, app.as_ref())?, None),
+        At::Archive(path) => (in_archive(path, app.as_ref())?, None),
+        At::S3 { .. } | At::Ssh { .. } => {
+            let node = context.node(&args.node, app.as_ref(), &[])?;
+            let (mut remote, _) = context.connect_installing(&node)?;
+            (seen_by_node(context, &destination, app.as_ref(), &mut remote)?, Some(remote))
+        }
     };
     context.ui.answer(&json!({"destination": destination.name, "backups": all}), |ui| {
         let mut table = Table::new(&["BACKUP", "AT", "NODE", "RELEASE", "SIZE", "NEW", "SERVICES", "BY"]);
@@ -59,6 +68,39 @@ pub(super) fn run(context: &Context, args: ListBackups) -> Result<(), Failure> {
             table.print(ui);
         }
     });
+    let listed = all.into_iter().map(|manifest| manifest.app);
+    let apps = app.map(|app| app.to_string()).into_iter().chain(listed).collect();
+    warn_of(context, apps, remote)
+}
+
+/// What their nodes remember of the backups of these apps. The list is told by then: a node that is gone only hides this.
+fn warn_of(context: &Context, apps: BTreeSet<String>, mut connected: Option<Remote>) -> Result<(), Failure> {
+    let inventory = context.inventory()?;
+    let mut by_node: BTreeMap<String, (NodeRecord, Vec<String>)> = BTreeMap::new();
+    for app in apps {
+        if let Ok(name) = app.parse()
+            && let Some(node) = inventory.node_for_app(&name)?
+        {
+            by_node.entry(node.name.clone()).or_insert((node, Vec::new())).1.push(app);
+        }
+    }
+    for (name, (node, apps)) in by_node {
+        let remote = connected.take_if(|remote| remote.node() == name).map_or_else(|| context.connect(&node), Ok);
+        let request = json!({"verb": "query", "filter": apps});
+        let answer = match remote.and_then(|mut remote| context.call(&mut remote, request)) {
+            Ok(answer) => answer,
+            Err(failure) => {
+                let about = apps.join(", ");
+                context.ui.warn(&format!("whether backups of {about} failed is not known: {}", failure.message));
+                continue;
+            }
+        };
+        // The words of a filter are also patterns of hosts.
+        let meant = |app: &&Value| app["app"].as_str().is_some_and(|app| apps.iter().any(|name| name == app));
+        for warning in answer["apps"].as_array().into_iter().flatten().filter(meant).flat_map(warnings) {
+            context.ui.warn(&warning);
+        }
+    }
     Ok(())
 }
 
@@ -105,12 +147,10 @@ fn seen_by_node(
     context: &Context,
     destination: &Destination,
     app: Option<&AppName>,
-    choice: &NodeChoice,
+    remote: &mut Remote,
 ) -> Result<Vec<Manifest>, Failure> {
-    let node = context.node(choice, app, &[])?;
-    let (mut remote, _) = context.connect_installing(&node)?;
     let request = json!({"verb": "backups", "app": app});
-    let answer: Value = data::call_store(context, &mut remote, destination, request, &mut |_| {})?;
+    let answer: Value = data::call_store(context, remote, destination, request, &mut |_| {})?;
     for reason in answer["broken"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         context.ui.warn(reason);
     }

@@ -86,7 +86,7 @@ fn state(app: &Value) -> String {
 }
 
 /// What is not well with an app's backups.
-fn warnings(app: &Value) -> Vec<String> {
+pub(super) fn warnings(app: &Value) -> Vec<String> {
     let (name, backup) = (words(&app["app"]), &app["backup"]);
     let mut warnings = Vec::new();
     if let Some(failed) = backup["failed"].as_object() {

@@ -438,6 +438,8 @@ fn a_node_backs_up_by_itself(world: &World) {
     let query = |said: &str| {
         let output = world.cloudtool(["query", "depot"]);
         assert!(both(&output).contains(said), "{said}: {}", both(&output));
+        let output = world.cloudtool(["list-backups", "depot", "far"]);
+        assert!(both(&output).contains(said), "{said}: {}", both(&output));
     };
     query("none was ever verified");
     let verified = both(&world.cloudtool(["verify-backup", "far/depot", "-v"]));
