@@ -5,6 +5,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::node::Store;
 
@@ -99,6 +100,27 @@ impl Store for Directory {
             _ => Ok(()),
         }
     }
+
+    fn sweep(&mut self, app: &str) -> io::Result<()> {
+        for entry in fs::read_dir(self.root.join(app))? {
+            let entry = entry?;
+            if is_abandoned(&entry)? {
+                fs::remove_file(entry.path()).map_err(|error| named(&entry.path(), &error))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Nobody writes to one file for longer.
+const ABANDONED: Duration = Duration::from_secs(24 * 3600);
+
+/// Whether a file of a store is what a killed client had begun to write.
+fn is_abandoned(entry: &fs::DirEntry) -> io::Result<bool> {
+    let name = entry.file_name();
+    let begun = name.to_str().is_some_and(|name| name.starts_with('.') && name.ends_with(".partial"));
+    // One that was changed in the future was changed now.
+    Ok(begun && entry.metadata()?.modified()?.elapsed().is_ok_and(|age| age > ABANDONED))
 }
 
 impl Drop for Directory {
@@ -140,6 +162,30 @@ mod tests {
         store.write("shop", "a.zst", b"half").unwrap();
         drop(store);
         assert_eq!(fs::read_dir(place.path().join("shop")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn only_what_is_abandoned_is_swept() {
+        let place = tempfile::tempdir().unwrap();
+        let mut store = Directory::new(place.path());
+        store.write("shop", "a.zst", b"whole").unwrap();
+        store.commit("shop", "a.zst").unwrap();
+        let old = std::time::SystemTime::now() - ABANDONED - Duration::from_secs(60);
+        for (name, time) in [("a.zst", old), (".b.zst.partial", old), (".c.zst.partial", std::time::SystemTime::now())]
+        {
+            let file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(place.path().join("shop").join(name))
+                .unwrap();
+            file.set_modified(time).unwrap();
+        }
+        store.sweep("shop").unwrap();
+        let mut left: Vec<_> =
+            fs::read_dir(place.path().join("shop")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".c.zst.partial", "a.zst"]);
     }
 
     #[test]

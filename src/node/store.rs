@@ -27,6 +27,11 @@ pub trait Store {
     /// Nothing to do when it is not there.
     fn delete(&mut self, app: &str, name: &str) -> io::Result<()>;
 
+    /// Takes away what was begun and abandoned, unless it may still be written to.
+    fn sweep(&mut self, _app: &str) -> io::Result<()> {
+        Ok(())
+    }
+
     /// An app moves, and all of it is in the store: returns when it serves elsewhere. `backup`: of its data, if it has any.
     fn handed(&mut self, _backup: Option<&str>) -> io::Result<()> {
         Err(io::Error::other("nothing is moved here"))
@@ -42,6 +47,7 @@ pub(super) enum Question {
     Write { app: String, name: String, bytes: u64 },
     Commit { app: String, name: String },
     Delete { app: String, name: String },
+    Sweep { app: String },
     Handed { backup: Option<String> },
 }
 
@@ -67,6 +73,7 @@ pub(super) fn answer(
         }
         Question::Commit { app, name } => store.commit(plain(&app)?, plain(&name)?).map(nothing),
         Question::Delete { app, name } => store.delete(plain(&app)?, plain(&name)?).map(nothing),
+        Question::Sweep { app } => store.sweep(plain(&app)?).map(nothing),
         Question::Handed { backup } => store.handed(backup.as_deref().map(plain).transpose()?).map(nothing),
     };
     let (told, bytes) = done.unwrap_or_else(|error| (json!({"error": error.to_string()}), Vec::new()));

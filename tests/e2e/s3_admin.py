@@ -2,6 +2,7 @@
 
 s3_admin.py ENDPOINT prepare   makes a user and a bucket; the server lets the first three calls in without credentials
 s3_admin.py ENDPOINT objects   the keys and sizes in the bucket, by the credentials of the usual variables
+s3_admin.py ENDPOINT begin     begins an upload of a backup's object, and of something else in the same place
 s3_admin.py ENDPOINT uploads   the uploads that were begun and not ended
 """
 
@@ -37,11 +38,16 @@ def objects(endpoint):
     return {item["Key"]: item["Size"] for page in pages for item in page.get("Contents", [])}
 
 
+def begin(endpoint):
+    keys = [f"team/a/depot/{name}" for name in ("20200101T101500Z.files.pack.zst", "holiday.jpg")]
+    return [client("s3", endpoint).create_multipart_upload(Bucket=BUCKET, Key=key)["UploadId"] for key in keys]
+
+
 def uploads(endpoint):
     answer = client("s3", endpoint).list_multipart_uploads(Bucket=BUCKET)
     return [upload["Key"] for upload in answer.get("Uploads", [])]
 
 
-COMMANDS = {"prepare": prepare, "objects": objects, "uploads": uploads}
+COMMANDS = {"prepare": prepare, "objects": objects, "begin": begin, "uploads": uploads}
 endpoint, command = sys.argv[1:]
 print(json.dumps(COMMANDS[command](endpoint)))

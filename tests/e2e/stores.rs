@@ -20,6 +20,7 @@ use crate::world::{App, World, both};
 pub const TESTS: &[Test] = &[
     ("buckets_and_other_servers_hold_backups", buckets_and_other_servers_hold_backups),
     ("what_is_cut_off_is_never_listed", what_is_cut_off_is_never_listed),
+    ("what_was_abandoned_is_taken_away", what_was_abandoned_is_taken_away),
     ("an_encrypted_backup_needs_its_key", an_encrypted_backup_needs_its_key),
     ("an_archive_is_a_whole_backup", an_archive_is_a_whole_backup),
     ("a_node_backs_up_by_itself", a_node_backs_up_by_itself),

@@ -9,7 +9,7 @@ import os
 import tempfile
 import time
 
-from . import checks, files, keep, lock, packages, paths, records, renew, rollback, services, streams, trees
+from . import checks, files, keep, lock, packages, paths, records, renew, rollback, services, streams, sweep, trees
 from .context import Failure
 from .store import OBJECT, open_store
 from .times import now
@@ -30,9 +30,12 @@ def backup(ctx, payload) -> dict:
             manifest = take(ctx, store, current, recipients)
             records.taken(app, manifest, store.name, scheduled)
             pruned = []
-            if rules:
-                with ctx.step("prune"):
+            with ctx.step("prune"):
+                if rules:
                     pruned = keep.prune(ctx, store, rules, manifests(store))
+                # Nothing of an archive was there before it.
+                if not store.once:
+                    sweep.sweep(ctx, store)
         except (Failure, OSError) as problem:
             if not ctx.aborting():
                 records.failed(app, ctx.redacted(str(problem)), scheduled)

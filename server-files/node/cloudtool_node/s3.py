@@ -5,6 +5,7 @@ lists it (measured with 1.60), needs 72 MB with its smallest buffers, and has no
 boto3 begins with 50 MB. An object here is there when, and only when, we have said that it is complete.
 """
 
+import calendar
 import contextlib
 import hashlib
 import hmac
@@ -109,6 +110,15 @@ class S3Store(Store):
 
     def delete(self, name: str) -> None:
         self._call("DELETE", name)
+
+    def sweep(self, before: float) -> None:
+        """Ends uploads that were begun before that time, and cost money for as long as they are neither completed nor ended."""
+        folder = f"{self.prefix}{self.app}/"
+        page = _parse(self._call("GET", None, query={"uploads": "", "prefix": folder}))
+        for upload in page.iter("Upload"):
+            name = (upload.findtext("Key") or "").removeprefix(folder)
+            if OBJECT.fullmatch(name) and _seconds(upload.findtext("Initiated")) < before:
+                self._call("DELETE", name, query={"uploadId": upload.findtext("UploadId") or ""})
 
     def disconnect(self) -> None:
         if self.connection:
@@ -295,6 +305,14 @@ def _tree(told: bytes) -> xml.etree.ElementTree.Element:
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
     return root
+
+
+def _seconds(text: str | None) -> float:
+    """Since 1970, of `2026-01-01T10:15:00.000Z`; what is no time was just now."""
+    try:
+        return calendar.timegm(time.strptime((text or "")[:19], "%Y-%m-%dT%H:%M:%S"))
+    except ValueError:
+        return time.time()
 
 
 def _quoted(text: str) -> str:

@@ -19,6 +19,7 @@ BLOCK = 32 << 10
 AHEAD = 48
 HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[0-9a-fA-F:]{2,45}")
 USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+PARTIAL = re.compile(rf"\.({OBJECT.pattern})\.partial")
 HOST_KEY = re.compile(r"[a-z0-9@.-]+ [A-Za-z0-9+/]+=*")
 # The name under which ssh finds the keys that we know the server by, whatever it is called.
 ALIAS = "cloudtool-store"
@@ -59,7 +60,7 @@ class SshStore(Store):
     def apps(self) -> list[str]:
         """Whose backups there may be."""
         entries = self.sftp.entries(self.path)
-        return sorted(name for name, (mode, _) in entries.items() if mode & DIRECTORY and checks.APP.fullmatch(name))
+        return sorted(name for name, (mode, _, _) in entries.items() if mode & DIRECTORY and checks.APP.fullmatch(name))
 
     def hang_up(self) -> None:
         """The next question makes a new connection."""
@@ -69,7 +70,7 @@ class SshStore(Store):
 
     def list(self) -> dict[str, int]:
         entries = self.sftp.entries(f"{self.path}/{self.app}")
-        return {name: size for name, (mode, size) in entries.items() if OBJECT.fullmatch(name)}
+        return {name: size for name, (_, size, _) in entries.items() if OBJECT.fullmatch(name)}
 
     def read(self, name: str, size: int):
         """The bytes of an object, in pieces."""
@@ -104,6 +105,12 @@ class SshStore(Store):
 
     def delete(self, name: str) -> None:
         self.sftp.remove(self._path(name))
+
+    def sweep(self, before: float) -> None:
+        """Takes away what was begun and last written to before that time."""
+        for name, (_, _, changed) in self.sftp.entries(f"{self.path}/{self.app}").items():
+            if PARTIAL.fullmatch(name) and changed < before:
+                self.sftp.remove(self._path(name))
 
     def _path(self, name: str) -> str:
         return f"{self.path}/{self.app}/{name}"
@@ -186,8 +193,8 @@ class Sftp:
             raise self._nonsense()
         return _strings(body[4:])[::2]
 
-    def entries(self, path: str) -> dict[str, tuple[int, int]]:
-        """Mode and size of what is in a directory; nothing when there is none."""
+    def entries(self, path: str) -> dict[str, tuple[int, int, int]]:
+        """Mode, size and time of the last change of what is in a directory; nothing when there is none."""
         number = self._ask(OPENDIR, _string(path))
         kind, body = self._answer(number)
         if kind == STATUS and _code(body) == NO_SUCH_FILE:
@@ -294,7 +301,7 @@ class Sftp:
         return _first_string(body)
 
     def _names(self, body: bytes):
-        """(name, (mode, size)) of each entry."""
+        """(name, (mode, size, time)) of each entry."""
         (count,) = struct.unpack_from(">I", body)
         at = 4
         for _ in range(count):
@@ -302,7 +309,7 @@ class Sftp:
             _, at = _string_at(body, at)
             (flags,) = struct.unpack_from(">I", body, at)
             at += 4
-            mode = size = 0
+            mode = size = changed = 0
             if flags & HAS_SIZE:
                 (size,) = struct.unpack_from(">Q", body, at)
                 at += 8
@@ -312,10 +319,11 @@ class Sftp:
                 (mode,) = struct.unpack_from(">I", body, at)
                 at += 4
             if flags & HAS_TIMES:
+                _, changed = struct.unpack_from(">II", body, at)
                 at += 8
             if flags & HAS_MORE:
                 raise self._nonsense()
-            yield name.decode("utf-8", "replace"), (mode, size)
+            yield name.decode("utf-8", "replace"), (mode, size, changed)
 
     def _refused(self, body: bytes, what: str) -> Failure:
         said = _first_string(body[4:]).decode("utf-8", "replace") if len(body) >= 8 else "no reason given"

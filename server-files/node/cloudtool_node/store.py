@@ -108,6 +108,11 @@ class ClientStore(Store):
         self._ask("delete", name=name)
         self._answer()
 
+    def sweep(self, _before: float) -> None:
+        """The client knows how old its files are."""
+        self._ask("sweep")
+        self._answer()
+
     def handed(self, backup: str | None, patience: int) -> None:
         """Returns when the client says that what is in the store is in use where it belongs."""
         self._ask("handed", backup=backup)
