@@ -1,8 +1,9 @@
-"""Backup and restore of a gigabyte of rows and a gigabyte of files, beside the tools everybody would use by hand over the
+"""Backup and restore of a gigabyte of rows, of each database server, and a gigabyte of files, beside the tools everybody would use by hand over the
 same ssh; what is unchanged the second time; the memory of our part on both sides.
 """
 
 import os
+import shlex
 import shutil
 import threading
 import time
@@ -24,11 +25,20 @@ SELECT md5(n::text), (SELECT string_agg(md5((n * 31 + m)::text) || ' some words 
   FROM generate_series(1, {rows}) n;
 CREATE INDEX ON notes (title);
 """
+# The same for MariaDB.
+TABLES = """
+CREATE TABLE notes (id bigint AUTO_INCREMENT PRIMARY KEY, title varchar(32) NOT NULL, body text NOT NULL, at datetime NOT NULL);
+INSERT INTO notes (title, body, at)
+SELECT md5(n.seq), (SELECT group_concat(md5(n.seq * 31 + m.seq), ' some words of a note, ' SEPARATOR '') FROM seq_1_to_17 m),
+       now() - INTERVAL n.seq MINUTE
+  FROM seq_1_to_{rows} n;
+CREATE INDEX titles ON notes (title);
+"""
 
 
 def measure(node: Node, rounds: int) -> list[Row]:
     rounds = min(rounds, 3)
-    return rows(node, rounds) + files(node, rounds)
+    return rows(node, rounds) + tables(node, rounds) + files(node, rounds)
 
 
 def rows(node: Node, rounds: int) -> list[Row]:
@@ -40,6 +50,18 @@ def rows(node: Node, rounds: int) -> list[Row]:
     load = f"{postgres} sh -c 'dropdb --if-exists peer && createdb peer && gunzip | psql -q -o /dev/null peer'"
     found = both_ways(node, app, rounds, "1 GB of rows", "pg_dump | gzip", dump, shell(node, load, f"< {peer}"))
     node.says(f"{postgres} dropdb peer")
+    finished(node, app, peer)
+    return found
+
+
+def tables(node: Node, rounds: int) -> list[Row]:
+    app, peer = deployed(node, "tables", "service.mysql =\n"), node.world.home / "tables.sql.gz"
+    node.says(f"mariadb tables <<'END'\n{TABLES.format(rows=MB * 1000)}\nEND")
+    dump = shell(node, "mariadb-dump --single-transaction tables | gzip", f"> {peer}")
+    load = "mariadb -e 'DROP DATABASE IF EXISTS peer; CREATE DATABASE peer' && gunzip | mariadb peer"
+    loaded = shell(node, f"sh -c {shlex.quote(load)}", f"< {peer}")
+    found = both_ways(node, app, rounds, "1 GB of MariaDB's rows", "mariadb-dump | gzip", dump, loaded)
+    node.says("mariadb -e 'DROP DATABASE peer'")
     finished(node, app, peer)
     return found
 
