@@ -245,7 +245,8 @@ fn dial_through(proxy: &Proxy, destination: &Destination) -> Result<UnixStream, 
     start().map_err(|error| unreachable(destination, &format!("the proxy cannot be started: {error}")))
 }
 
-/// ChaCha20-Poly1305 first: libssh2 encrypts it a packet at a time, AES block by block; measured 210 MB/s against 150.
+/// ChaCha20-Poly1305 first: libssh2 encrypts it a packet at a time, AES block by block, which costs more than the processor's own AES
+/// saves. Measured, a second of a core does 260 to 280 MB of it, 180 to 235 of AES-CTR with HMAC, 130 to 180 of AES-GCM.
 fn prefer_fast_ciphers(ssh: &ssh2::Session, destination: &Destination) -> Result<(), Error> {
     const CIPHERS: &str =
         "chacha20-poly1305@openssh.com,aes256-gcm@openssh.com,aes128-gcm@openssh.com,aes256-ctr,aes192-ctr,aes128-ctr";
