@@ -27,7 +27,7 @@ def fail(message):
 def start(program, *arguments, **more):
     """A client program, logged in to the server as the app; it runs as the app's system user, never as root."""
     account = pwd.getpwnam(os.environ["CLOUDTOOL_APP_USER"])
-    password = pathlib.Path(os.environ["CLOUDTOOL_SERVICE_SECRETS"], "password").read_text().strip()
+    password = pathlib.Path(os.environ["CLOUDTOOL_SERVICE_PASSWORD"]).read_text().strip()
     common = ["--no-defaults", "--protocol=tcp", "--host=127.0.0.1", "--port=3306", "--default-character-set=utf8mb4"]
     return subprocess.Popen(
         # TLS protects nothing on loopback.

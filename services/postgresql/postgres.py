@@ -29,6 +29,7 @@ SETTINGS = {
     "idle_in_transaction_session_timeout": "0",
     "default_transaction_read_only": "off",
 }
+OPTIONS = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
 
 # The tables that have rows of the app's: not those of an extension, which come with it.
 COUNTS = r"""
@@ -69,7 +70,7 @@ class Role:
         self.name = name
         self.share = os.environ["CLOUDTOOL_SHARE"]
         self.account = pwd.getpwnam(os.environ["CLOUDTOOL_APP_USER"])
-        self.password = pathlib.Path(os.environ["CLOUDTOOL_SERVICE_SECRETS"], "password").read_text().strip()
+        self.password = pathlib.Path(os.environ["CLOUDTOOL_SERVICE_PASSWORD"]).read_text().strip()
 
     def start(self, name, *arguments, **more):
         environment = {
@@ -83,7 +84,7 @@ class Role:
             "PGUSER": self.name,
             "PGPASSWORD": self.password,
             "PGDATABASE": self.share,
-            "PGOPTIONS": " ".join(f"-c {name}={value}" for name, value in SETTINGS.items()),
+            "PGOPTIONS": OPTIONS,
         }
         return subprocess.Popen(
             [program(name), *arguments],
@@ -151,7 +152,33 @@ class Session:
 
 
 def app():
-    return Role(os.environ["CLOUDTOOL_APP"])
+    return Role(os.environ["CLOUDTOOL_LOGIN"])
+
+
+def verifier_file():
+    """What `provision` has told the server of the login's password."""
+    password = pathlib.Path(os.environ["CLOUDTOOL_SERVICE_PASSWORD"])
+    return password.with_name(password.name.replace("password", "verifier"))
+
+
+def superuser(script, database="postgres"):
+    """Has the cluster's superuser run a script of ours; gives back the lines that it printed."""
+    options = ["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1"]
+    done = subprocess.run(
+        [program("psql"), *options, f"--port={PORT}", f"--dbname={database}"],
+        input=script,
+        env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PGOPTIONS": OPTIONS},
+        stdout=PIPE,
+        text=True,
+        user="postgres",
+        group="postgres",
+        extra_groups=[],
+        cwd="/",
+        check=False,
+    )
+    if done.returncode:
+        sys.exit(done.returncode)  # psql has said why
+    return done.stdout.splitlines()
 
 
 def reader():
@@ -161,8 +188,8 @@ def reader():
     The reader can do nothing that the app cannot: it is a member of its role, which may end the forcing at any time.
     """
     name = os.environ["CLOUDTOOL_APP"]
-    verifier = pathlib.Path(os.environ["CLOUDTOOL_SERVICE_SECRETS"], "verifier").read_text().strip()
-    script = f"""
+    verifier = verifier_file().read_text().strip()
+    superuser(f"""
 \\set app '{name}'
 \\set reader '{name}.reader'
 \\set verifier '{verifier}'
@@ -174,18 +201,5 @@ SELECT NOT EXISTS (SELECT FROM pg_authid WHERE rolname = :'reader') AS missing,
 \\elif :other_password
     ALTER ROLE :"reader" PASSWORD :'verifier';
 \\endif
-"""
-    superuser = ["--no-psqlrc", "--quiet", f"--port={PORT}", "--dbname=postgres", "--set=ON_ERROR_STOP=1"]
-    done = subprocess.run(
-        [program("psql"), *superuser],
-        input=script,
-        text=True,
-        user="postgres",
-        group="postgres",
-        extra_groups=[],
-        cwd="/",
-        check=False,
-    )
-    if done.returncode:
-        sys.exit(done.returncode)
+""")
     return Role(f"{name}.reader")

@@ -33,12 +33,8 @@ def settings():
         return json.load(file)
 
 
-def _password(variable):
-    return pathlib.Path(os.environ[variable], "password").read_text().strip()
-
-
 def admin_password():
-    return _password("CLOUDTOOL_SERVICE_NODE_SECRETS")
+    return pathlib.Path(os.environ["CLOUDTOOL_SERVICE_NODE_SECRETS"], "password").read_text().strip()
 
 
 def hashed(password):
@@ -69,16 +65,26 @@ class Share:
     def __init__(self):
         self.app = os.environ["CLOUDTOOL_APP"]
         self.user = f"ct-{self.app}"
-        self.password = _password("CLOUDTOOL_SERVICE_SECRETS")
+        self.password = pathlib.Path(os.environ["CLOUDTOOL_SERVICE_PASSWORD"]).read_text().strip()
         self.prefix = f"{os.environ['CLOUDTOOL_SHARE']}:"
         # All shares of the app. No app has a dot in its name, so these are nobody else's.
         self.all_prefixes = [f"{self.app}:", f"{self.app}.*:"]
 
+    def write(self, server):
+        """Makes the user what it is to be, whatever it was before. Nobody is disconnected."""
+        server("ACL", "SETUSER", self.user, *self.rules(server))
+        # The line as the server would save it: in the file already, when nothing has changed.
+        line = next(line for line in server("ACL", "LIST") if line.split()[1] == self.user.encode())
+        if line not in ACL_FILE.read_bytes().splitlines():
+            server("ACL", "SAVE")
+
     def rules(self, server):
-        """What `ACL SETUSER` makes of the user, whatever it was before."""
         _, numbers = version(server)
         known = {name.decode() for name, *_ in server("COMMAND")}
-        rules = ["reset", "on", hashed(self.password), "+@all", "-@admin", "-@dangerous"]
+        # A user of Redis takes several passwords: one for every login that there is.
+        files = os.environ["CLOUDTOOL_SERVICE_PASSWORDS"].split()
+        passwords = [hashed(pathlib.Path(file).read_text().strip()) for file in files]
+        rules = ["reset", "on", *passwords, "+@all", "-@admin", "-@dangerous"]
         rules += [f"~{prefix}*" for prefix in self.all_prefixes]
         if numbers >= (6, 2):
             rules += [f"&{prefix}*" for prefix in self.all_prefixes]

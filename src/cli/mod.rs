@@ -42,6 +42,7 @@ mod restore;
 mod rollback;
 mod service_console;
 mod service_info;
+mod service_rotate;
 mod setup_node;
 mod several;
 mod shell;
@@ -167,6 +168,7 @@ enum Command {
     Rollback(rollback::Rollback),
     ServiceConsole(service_console::ServiceConsole),
     ServiceInfo(service_info::ServiceInfo),
+    ServiceRotate(service_rotate::ServiceRotate),
     SetupNode(setup_node::SetupNode),
     Shell(shell::Shell),
     Ssh(ssh::Ssh),
@@ -277,6 +279,7 @@ fn run(cli: Cli, ui: &Ui, unfinished: &Unfinished) -> Result<(), Failure> {
         Command::Rollback(args) => rollback::run(&context, args),
         Command::ServiceConsole(args) => service_console::run(&context, args),
         Command::ServiceInfo(args) => service_info::run(&context, args),
+        Command::ServiceRotate(args) => service_rotate::run(&context, args),
         Command::SetupNode(args) => setup_node::run(&context, args),
         Command::Shell(args) => shell::run(&context, args),
         Command::Ssh(args) => ssh::run(&context, args),

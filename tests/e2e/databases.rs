@@ -40,7 +40,9 @@ svc() {
     env -i PATH="$PATH" HOME=/root LANG=C.UTF-8 CLOUDTOOL_SERVICE="$1" CLOUDTOOL_APP="$3" CLOUDTOOL_APP_USER="ct-$3" \
         CLOUDTOOL_PLATFORM=python CLOUDTOOL_SHARE="$4" CLOUDTOOL_SERVICES="${SERVICES:-mysql postgresql postgis}" \
         CLOUDTOOL_SERVICE_VALUE= CLOUDTOOL_FACTS=/tmp/facts CLOUDTOOL_SERVICE_SETTINGS="/run/cloudtool/services/$1.json" \
-        CLOUDTOOL_SERVICE_SECRETS="/var/lib/cloudtool/secrets/$3/$1" \
+        CLOUDTOOL_SERVICE_SECRETS="/var/lib/cloudtool/secrets/$3/$1" CLOUDTOOL_LOGIN="$3" \
+        CLOUDTOOL_SERVICE_PASSWORD="/var/lib/cloudtool/secrets/$3/$1/password" \
+        CLOUDTOOL_SERVICE_PASSWORDS="/var/lib/cloudtool/secrets/$3/$1/password" \
         CLOUDTOOL_SERVICE_NODE_SECRETS="/var/lib/cloudtool/secrets/_node/$1" "/usr/local/lib/cloudtool/services/$1/$2"
 }
 fresh() {

@@ -42,6 +42,7 @@ mod own_service;
 mod python_apps;
 mod reboot;
 mod redis;
+mod rotation;
 mod service_tools;
 mod services;
 mod stores;
@@ -103,6 +104,7 @@ fn main() -> ExitCode {
         ("stores", stores::TESTS),
         ("couchdb", couchdb::TESTS),
         ("redis", redis::TESTS),
+        ("rotation", rotation::TESTS),
         ("other_services", other_services::TESTS),
         ("own_service", own_service::TESTS),
         ("copies", copies::TESTS),

@@ -139,7 +139,7 @@ fn an_update_disturbs_nobody(world: &World, app: &App) {
     let before = world.node_script(look);
     // A connection as the app's user that is held open over it.
     let holding = "cd /usr/local/lib/cloudtool/services/redis; CLOUDTOOL_APP=hoarder CLOUDTOOL_SHARE=hoarder \
-         CLOUDTOOL_SERVICE_SECRETS=/var/lib/cloudtool/secrets/hoarder/redis python3 -B -c 'import share, sys; \
+         CLOUDTOOL_SERVICE_PASSWORD=/var/lib/cloudtool/secrets/hoarder/redis/password python3 -B -c 'import share, sys; \
          c = share.Share().connect(); print(c(\"CLIENT\", \"ID\"), flush=True); sys.stdin.read(); print(c(\"CLIENT\", \"ID\"))'";
     let mut held = world.ssh();
     let mut held = held.arg(holding).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("ssh starts");

@@ -118,7 +118,7 @@ class Taking:
         self.store = store
         self.current = current
         self.app = current.app
-        self.asked = services.Asked.by(current.app, launch.settings, current.fields["shares"])
+        self.asked = services.Asked.by(current.app, launch.settings, current.uses)
         self.recipients = recipients
         self.present = store.list()
         self.id = unused_id(self.present)

@@ -16,6 +16,7 @@ from . import services, slots, stage, state, streams, users
 from .context import Failure
 from .local_store import LocalStore
 from .session import require_program
+from .state import Uses
 from .store import object_name, open_store
 
 SQL_LIMIT = 16 << 20
@@ -95,7 +96,7 @@ class Order:
 
 def made(copying: "Copying") -> dict:
     answer = copying.run()
-    asked = services.Asked.by(answer["app"], copying.order.settings, {})
+    asked = services.Asked.by(answer["app"], copying.order.settings, Uses())
     expires = copying.state.fields.get("expires")
     return {**answer, "expires": expires, "left_out": list(services.left_out(asked))}
 
@@ -129,7 +130,7 @@ def give(ctx, current: state.State, store, remember: bool = False) -> dict:
     launch = renew.require_live(current)
     launch.tell_secrets(ctx, current.app)
     taken = None
-    with_data = services.with_data(services.Asked.by(current.app, launch.settings, {}))
+    with_data = services.with_data(services.Asked.by(current.app, launch.settings, Uses()))
     if with_data:
         taken = backup.Taking(ctx, store, current, launch, [], doing="copy", remember=remember).run()
     with ctx.step("copy release") as step:
@@ -242,7 +243,7 @@ class Copying(deploy.Deployment):
         settings = self.order.settings
         if self.given["backup"]:
             filling = restore.Filling(self.ctx, self.store, self.given["backup"], self.order.app, self.launch)
-            filling.fill(services.Asked.by(self.order.app, settings, {}))
+            filling.fill(services.Asked.by(self.order.app, settings, Uses()))
             if self.copy.arriving:
                 filling.remember(paths.copies(self.order.app))
         if self.copy.scrub:

@@ -124,6 +124,7 @@ class Deployment:
         variables: dict[str, str] = {}
         secret_names: set[str] = set()
         shares: dict[str, int] = {}
+        logins: dict[str, int] = {}
         venv = None
         wanted = [*platform_packages(settings), *settings["packages"]]
         if wanted:
@@ -137,17 +138,17 @@ class Deployment:
 
             with ctx.step("services"):
                 services.take_over(ctx, order.own_services)
-                asked = services.Asked.by(order.app, settings, self.state.fields["shares"])
+                asked = services.Asked.by(order.app, settings, self.state.uses)
                 given = services.provision_all(ctx, asked, order.service_settings)
                 variables, secret_names = given.variables, given.secret_names
-                shares = services.shares_of(asked)
+                shares, logins = services.shares_of(asked), services.logins_of(asked)
         if settings.get("requirements"):
             from . import requirements
 
             with ctx.step("requirements"):
                 release_dir = paths.release(order.app, self.release)
                 venv = requirements.ensure(ctx, order.app, release_dir, settings["requirements"])
-        return slots.Launch(self.release, settings, order.slot_conf, variables, secret_names, venv, shares)
+        return slots.Launch(self.release, settings, order.slot_conf, variables, secret_names, venv, shares, logins)
 
     def prepare_data(self) -> None:
         """Keeps the data as they are, before the new release can change them. Nothing exchanges them while we hold the app."""
@@ -269,10 +270,10 @@ def start_candidate(ctx, current: state.State, slot: str, launch, locations: lis
 
 
 def switch(
-    ctx, current: state.State, slot: str, release: str, locations: list[str], entry=None, shares=None
+    ctx, current: state.State, slot: str, release: str, locations: list[str], entry=None, uses=None
 ) -> list[str]:
     """Routes the app's locations to a slot: map file, running map, state. Gives the locations that are new. From now on
-    the app uses `shares`. When it is the live release that moves to another slot, the previous one stays what it was.
+    the app uses what `uses` says. When it is the live release that moves to another slot, the previous one stays what it was.
 
     Both slots run until the state is written, so a kill between any two of the three leaves a release that serves
     whole; the next recover makes the map again from the state.
@@ -283,8 +284,8 @@ def switch(
             planned.record(entry)
         if release == current.live and slot != current.live_slot:
             planned.fields["slots"][current.live_slot] = current.previous
-        if shares:
-            planned.adopt(shares)
+        if uses:
+            planned.adopt(uses)
         planned.switch(slot, release, ctx.by, locations)
         with lock.node(ctx):
             check_conflicts(current, locations)

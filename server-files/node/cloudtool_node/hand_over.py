@@ -45,7 +45,7 @@ def hand_over(ctx, payload) -> dict:
             with ctx.step("hold"):
                 hold(ctx, current)
             taken = None
-            if services.with_data(services.Asked.by(app, launch.settings, {})):
+            if services.with_data(services.Asked.by(app, launch.settings, state.Uses())):
                 taken = backup.Taking(ctx, store, current, launch, [], doing="copy", remember=False).run()["id"]
             with ctx.step("arrive"):
                 store.handed(taken, patience)
@@ -104,19 +104,15 @@ def arrive(ctx, payload) -> dict:
         current = restore.recovered(ctx, app)
         launch = renew.require_live(current)
         current.fields["disabled"] = maintenance.checked(ctx.request.get("disabled"))
-        names, fill = [], nothing
+        names, fill = [], renew.nothing
         if ctx.request.get("backup"):
             filling = restore.Filling(ctx, open_store(ctx, payload, app), ctx.request["backup"], app, launch)
             # Nobody is led to the first copy, and what runs there must not change the files that are taken over from it.
             slots.kill(ctx, paths.app_unit(app, current.live_slot))
             filling.recall(paths.copies(app))
             names, fill = filling.names, filling.fill
-        renew.renew(ctx, current, launch, names, fill, hooks=False, locations=locations)
+        renew.renew(ctx, current, launch, names, fill, locations=locations)
         return {"app": app, "release": current.live, "locations": current.locations}
-
-
-def nothing(_asked) -> None:
-    """An app without data has none to fill."""
 
 
 def arrived(ctx, _payload) -> dict:

@@ -28,6 +28,9 @@ def recover(ctx, state: State) -> list[str]:
         mended.append(f"put {changed} routes right")
     mended += settle_others(ctx, state, units, seen=changed > 0)
     mended += remove_unknown(state)
+    if state.live:
+        # A switch to other shares or another login may have been cut short before this was kept.
+        shares.launch_of(ctx, state, state.live)
     mended += shares.destroy_doomed(ctx, state)
     return mended
 

@@ -1,13 +1,13 @@
-"""New shares for an app that serves: filled beside those in use, started with a release, then switched to.
+"""New shares, or a new login, for an app that serves: made beside those in use, started with a release, then switched to.
 
 As with an update, everything before the switch can fail without a visitor noticing, and a kill at any moment leaves one
-whole set of shares in use: recover.py destroys the others.
+whole set in use: recover.py destroys the others.
 """
 
 from . import moves, paths, recover, shares, slots
 from .context import Failure
 from .deploy import start_candidate, switch
-from .state import State
+from .state import State, Uses
 
 
 def require_live(current: State) -> slots.Launch:
@@ -18,19 +18,26 @@ def require_live(current: State) -> slots.Launch:
     return launch
 
 
-def renew(ctx, current: State, launch: slots.Launch, names: list[str], fill, hooks: bool, locations=None) -> None:
+def nothing(_asked) -> None:
+    """New shares that stay empty, or none."""
+
+
+def renew(
+    ctx, current: State, launch: slots.Launch, names: list[str], fill, hooks=False, locations=None, logins=()
+) -> None:
     """`fill` is given what the app asks of its services, with the new shares of `names`. `launch` is the release that serves
-    from them: the live one or another that is kept. `hooks`: its update_fetch runs. `locations`: those it has from then on."""
+    from them: the live one or another that is kept. `hooks`: its update_fetch runs. `locations`: those it has from then on.
+    `logins`: the services that get a new login."""
     locations = current.locations if locations is None else locations
-    numbers = current.doom_next(names)
+    new = current.doom_next(names, list(logins))
     current.save()
     slot, was_live, seen = current.idle_slot, current.live_slot, bool(current.locations)
     try:
-        led = fill_shares(ctx, current, launch, numbers, fill)
+        led = provide(ctx, current, launch, new, fill)
         candidate = start_candidate(ctx, current, slot, led, locations, launch.settings if hooks else None)
         with ctx.step("health") as step:
             step.detail = str(candidate.check())
-        switch(ctx, current, slot, launch.release, locations, shares=numbers)
+        switch(ctx, current, slot, launch.release, locations, uses=new)
     except BaseException:
         if current.live_slot != slot:
             recover.give_up(ctx, current, slot)
@@ -38,16 +45,17 @@ def renew(ctx, current: State, launch: slots.Launch, names: list[str], fill, hoo
     led.save(current.app)
     with ctx.step("drain"):
         put_previous_back(ctx, current, was_live, seen)
-    flush(ctx, current, led)
+    if names:
+        flush(ctx, current, led)
     with ctx.step("prune"):
         shares.destroy_doomed(ctx, current)
 
 
-def fill_shares(ctx, current: State, launch: slots.Launch, numbers: dict[str, int], fill) -> slots.Launch:
-    """Makes the shares and fills them; gives the release that uses them."""
+def provide(ctx, current: State, launch: slots.Launch, new: Uses, fill) -> slots.Launch:
+    """Makes what is new and fills the shares; gives the release that uses them."""
     from . import services
 
-    wanted = current.fields["shares"] | numbers
+    wanted = current.uses.changed_by(new)
     with ctx.step("services"):
         led = shares.lead(ctx, launch, current.app, wanted)
     led.tell_secrets(ctx, current.app)
@@ -59,7 +67,7 @@ def flush(ctx, current: State, launch: slots.Launch) -> None:
     """Caches of the data that were exchanged. The new ones serve by now, so what does not work is told and undoes nothing."""
     from . import services
 
-    asked = services.Asked.by(current.app, launch.settings, current.fields["shares"])
+    asked = services.Asked.by(current.app, launch.settings, current.uses)
     for service in services.in_order(list(asked.values)):
         if not service.has("flush"):
             continue

@@ -26,6 +26,7 @@ from . import (
     users,
 )
 from .context import Failure
+from .state import Uses
 from .store import object_name, open_store
 
 
@@ -35,7 +36,7 @@ def restore(ctx, payload) -> dict:
         current = recovered(ctx, app)
         launch = renew.require_live(current)
         filling = Filling.asked(ctx, payload, current.app, launch)
-        renew.renew(ctx, current, launch, filling.names, filling.fill, hooks=False)
+        renew.renew(ctx, current, launch, filling.names, filling.fill)
         return {"app": app, "release": current.live, "backup": filling.manifest["id"], "services": filling.names}
 
 
@@ -46,10 +47,10 @@ def verify(ctx, payload) -> dict:
         current = recovered(ctx, app)
         launch = renew.require_live(current)
         filling = Filling.asked(ctx, payload, current.app, launch)
-        numbers = current.doom_next(filling.names)
+        new = current.doom_next(filling.names, [])
         current.save()
         try:
-            led = renew.fill_shares(ctx, current, launch, numbers, filling.fill)
+            led = renew.provide(ctx, current, launch, new, filling.fill)
             run_check(ctx, current, led)
         finally:
             with ctx.shielded(), ctx.step("prune"):
@@ -79,11 +80,11 @@ def clear(ctx, _payload) -> dict:
     with lock.app(ctx, app, "clear"), lock.backup(ctx, app):
         current = recovered(ctx, app)
         launch = renew.require_live(current)
-        asked = services.Asked.by(app, launch.settings, current.fields["shares"])
+        asked = services.Asked.by(app, launch.settings, current.uses)
         names = [service.name for service in services.with_data(asked)]
         if not names:
             raise Failure("not-found", f"{app} has no services that keep data.")
-        renew.renew(ctx, current, launch, names, lambda asked: None, hooks=True)
+        renew.renew(ctx, current, launch, names, renew.nothing, hooks=True)
         return {"app": app, "release": current.live, "services": names}
 
 
@@ -125,7 +126,7 @@ class Filling:
         # Of each directory that is filled: where it is, and what is in it; and of an earlier filling, see `remember`.
         self.filled: dict[str, tuple[str, list[dict]]] = {}
         self.earlier: dict[str, list] = {}
-        asked = services.Asked.by(app, launch.settings, {})
+        asked = services.Asked.by(app, launch.settings, Uses())
         known = [service.name for service in services.with_data(asked)]
         missing = [name for name in self.names if name not in known]
         if missing:

@@ -31,7 +31,7 @@ def with_data(ctx, app: str, to: str, snapshot: str) -> dict:
         store = snapshots.of(current, to, snapshot)
         launch = startable(ctx, current, to, slots.load_launch(app, to))
         filling = restore.Filling(ctx, store, snapshot, app, launch)
-        renew.renew(ctx, current, launch, filling.names, filling.fill, hooks=False)
+        renew.renew(ctx, current, launch, filling.names, filling.fill)
         return {**answer(current, []), "backup": snapshot, "services": filling.names}
 
 

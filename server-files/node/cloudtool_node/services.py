@@ -13,8 +13,10 @@ import secrets as random
 
 from . import checks, files, lock, packages, paths, users
 from .context import Failure
+from .state import Uses
 
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+PASSWORD = re.compile(r"password(\.r[0-9]+)?")
 INSTALLED = paths.INSTALLED_SERVICES
 # What the scripts read: the defaults of service.ini and, over them, what the admin has set.
 EFFECTIVE = f"{paths.RUN}/services"
@@ -51,21 +53,22 @@ class Service:
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
-    """An app's use of its services: what app.ini says of them, and which of their shares."""
+    """An app's use of its services: what app.ini says of them, which of their shares, and with which logins."""
 
     app: str
     platform: str
     values: dict[str, str]
-    shares: dict[str, int]
+    uses: Uses
 
     @classmethod
-    def by(cls, app: str, settings: dict, shares: dict[str, int]) -> "Asked":
-        return cls(
-            app, settings["platform"], {it["name"]: it.get("value") or "" for it in settings["services"]}, shares
-        )
+    def by(cls, app: str, settings: dict, uses: Uses) -> "Asked":
+        return cls(app, settings["platform"], {it["name"]: it.get("value") or "" for it in settings["services"]}, uses)
 
     def share(self, service: Service) -> int:
-        return self.shares.get(service.share_of, 1)
+        return self.uses.share(service.share_of)
+
+    def login(self, service: Service) -> int:
+        return self.uses.login(service.name)
 
 
 @dataclasses.dataclass
@@ -94,6 +97,11 @@ def shares_of(asked: Asked) -> dict[str, int]:
     return {service.share_of: asked.share(service) for service in in_order(list(asked.values))}
 
 
+def logins_of(asked: Asked) -> dict[str, int]:
+    """The logins that an app with these services uses."""
+    return {service.name: asked.login(service) for service in in_order(list(asked.values))}
+
+
 def drop(ctx, asked: Asked, name: str) -> None:
     """Destroys a share."""
     service = load(name)
@@ -104,6 +112,17 @@ def drop(ctx, asked: Asked, name: str) -> None:
             files.remove_tree(path)
 
 
+def retire(ctx, asked: Asked, name: str) -> None:
+    """Ends a login: who knows its password gets in no more."""
+    service = load(name)
+    environment = ready(ctx, service, asked)
+    password = environment["CLOUDTOOL_SERVICE_PASSWORD"]
+    left = [file for file in environment["CLOUDTOOL_SERVICE_PASSWORDS"].split() if file != password]
+    environment["CLOUDTOOL_SERVICE_PASSWORDS"] = " ".join(left)
+    run_script(ctx, service, "retire", f"could not end a login of {asked.app}", environment)
+    files.remove(password)
+
+
 def remove(ctx, app: str, names: list[str], platform: str) -> list[str]:
     """Destroys what the services keep for the app; gives back which those were."""
     known = [name for name in names if folder_of(name)]
@@ -111,7 +130,7 @@ def remove(ctx, app: str, names: list[str], platform: str) -> list[str]:
         ctx.warning(f"This node has no service {name} any more; what it kept for {app} stays.")
     removed = []
     for service in reversed(in_order(known)):
-        environment = ready(ctx, service, Asked(app, platform, {}, {}))
+        environment = ready(ctx, service, Asked(app, platform, {}, Uses()))
         run_script(ctx, service, "remove", f"could not remove the data of {app}", environment)
         for directory in files.names(paths.data(app)) if service.data else []:
             if directory == service.data or directory.startswith(f"{service.data}."):
@@ -329,11 +348,12 @@ def environment_of(ctx, service: Service) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "CLOUDTOOL_SERVICE": service.name,
         "CLOUDTOOL_SERVICE_SETTINGS": f"{EFFECTIVE}/{service.name}.json",
-        "CLOUDTOOL_SERVICE_NODE_SECRETS": secrets_directory(ctx, NODE_SECRETS, service.name),
+        "CLOUDTOOL_SERVICE_NODE_SECRETS": secrets_of(ctx, NODE_SECRETS, service.name, 1)[0],
     }
 
 
 def app_environment(ctx, service: Service, asked: Asked) -> dict[str, str]:
+    secrets, password = secrets_of(ctx, paths.secrets(asked.app), service.name, asked.login(service))
     return {
         **environment_of(ctx, service),
         "CLOUDTOOL_APP": asked.app,
@@ -344,7 +364,10 @@ def app_environment(ctx, service: Service, asked: Asked) -> dict[str, str]:
         **({"CLOUDTOOL_SHARE_DATA": data_directory(service, asked)} if service.data else {}),
         "CLOUDTOOL_SERVICES": " ".join(other.name for other in in_order(list(asked.values))),
         "CLOUDTOOL_SERVICE_VALUE": asked.values.get(service.name, ""),
-        "CLOUDTOOL_SERVICE_SECRETS": secrets_directory(ctx, paths.secrets(asked.app), service.name),
+        "CLOUDTOOL_SERVICE_SECRETS": secrets,
+        "CLOUDTOOL_SERVICE_PASSWORD": password,
+        "CLOUDTOOL_SERVICE_PASSWORDS": " ".join(passwords(secrets)),
+        "CLOUDTOOL_LOGIN": numbered(asked.app, asked.login(service), "r"),
     }
 
 
@@ -363,23 +386,29 @@ def loading(directory: str) -> str:
     return f"{directory}.loading"
 
 
-def numbered(name: str, share: int) -> str:
-    """The first share is called like the app, others APP.2, APP.3, ..."""
-    return name if share == 1 else f"{name}.{share}"
+def numbered(name: str, number: int, kind: str = "") -> str:
+    """The first share is called like the app, others APP.2, APP.3, ...; logins are APP, APP.r2, APP.r3, ..."""
+    return name if number == 1 else f"{name}.{kind}{number}"
 
 
-def secrets_directory(ctx, parent: str, service: str) -> str:
-    """A directory that only root reads, with a password that is made once."""
-    path = f"{parent}/{service}"
-    if not os.path.isdir(path):
-        for directory in (paths.SECRETS, parent, path):
-            files.make_directory(directory, mode=0o700)
-    password = files.read_bytes(f"{path}/password")
+def secrets_of(ctx, parent: str, service: str, login: int) -> tuple[str, str]:
+    """A directory that only root reads, and the file in it with the password of a login, which is made once."""
+    directory = f"{parent}/{service}"
+    if not os.path.isdir(directory):
+        for above in (paths.SECRETS, parent, directory):
+            files.make_directory(above, mode=0o700)
+    file = f"{directory}/{numbered('password', login, 'r')}"
+    password = files.read_bytes(file)
     if not password:
         password = f"{random.token_hex(24)}\n".encode()
-        files.write(f"{path}/password", password, durable=True)
+        files.write(file, password, durable=True)
     ctx.secret(password.decode().strip())
-    return path
+    return directory, file
+
+
+def passwords(directory: str) -> list[str]:
+    """The files with the passwords of all logins that there are: one, but in the middle of a rotation."""
+    return [f"{directory}/{name}" for name in sorted(files.names(directory)) if PASSWORD.fullmatch(name)]
 
 
 def script(service: Service, name: str) -> str | None:

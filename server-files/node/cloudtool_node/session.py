@@ -34,6 +34,7 @@ VERBS = {
     "remove": ("remove", True),
     "restore": ("restore", True),
     "rollback": ("rollback", True),
+    "rotate": ("rotate", True),
     "schedule": ("schedule", True),
     "setup": ("setup", True),
     "shares": ("share_info", False),

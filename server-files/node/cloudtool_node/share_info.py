@@ -21,7 +21,7 @@ def services_of(app: str):
     """The release that serves, and how it uses its services."""
     current = rollback.existing(checks.app_name(app))
     launch = renew.require_live(current)
-    return launch, services.Asked.by(current.app, launch.settings, current.fields["shares"])
+    return launch, services.Asked.by(current.app, launch.settings, current.uses)
 
 
 def describe(service, asked, variables: dict, reveal: bool) -> dict:
@@ -36,6 +36,7 @@ def describe(service, asked, variables: dict, reveal: bool) -> dict:
         "variables": shown,
         "address": address if address and all(address) else None,
         "console": service.has("console"),
+        "rotates": service.has("retire"),
     }
 
 

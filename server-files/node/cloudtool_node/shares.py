@@ -1,25 +1,25 @@
-"""Which shares of its services an app uses: releases are led to them, and what is doomed is destroyed."""
+"""Which shares of its services an app uses and with which logins: releases are led to them, and what is doomed is destroyed."""
 
 from . import slots
 from .context import Failure
-from .state import State
+from .state import State, Uses
 
 
 def launch_of(ctx, current: State, release: str) -> slots.Launch | None:
-    """What it takes to start a kept release with the shares in use now, whichever it was made for."""
+    """What it takes to start a kept release with the shares and logins in use now, whichever it was made for."""
     launch = slots.load_launch(current.app, release)
     if launch is None or launch.fits(current):
         return launch
-    led = lead(ctx, launch, current.app, current.fields["shares"])
+    led = lead(ctx, launch, current.app, current.uses)
     led.save(current.app)
     return led
 
 
-def lead(ctx, launch: slots.Launch, app: str, numbers: dict[str, int]) -> slots.Launch:
-    """The release with variables that lead to these shares, which are there when this returns."""
+def lead(ctx, launch: slots.Launch, app: str, uses: Uses) -> slots.Launch:
+    """The release with variables that lead to these shares with these logins, which are there when this returns."""
     from . import services
 
-    asked = services.Asked.by(app, launch.settings, numbers)
+    asked = services.Asked.by(app, launch.settings, uses)
     given = services.provision_all(ctx, asked, {})
     return slots.Launch(
         launch.release,
@@ -29,24 +29,41 @@ def lead(ctx, launch: slots.Launch, app: str, numbers: dict[str, int]) -> slots.
         given.secret_names,
         launch.venv,
         services.shares_of(asked),
+        services.logins_of(asked),
     )
 
 
 def destroy_doomed(ctx, current: State) -> list[str]:
     """What cannot be destroyed now stays doomed."""
-    if not current.doomed:
+    if not current.doomed and not current.doomed_logins:
         return []
     from . import services
 
     destroyed = []
     for service, number in current.doomed:
         try:
-            services.drop(ctx, services.Asked(current.app, "", {}, {service: number}), service)
+            services.drop(
+                ctx,
+                services.Asked(current.app, "", {}, current.uses.changed_by(Uses(shares={service: number}))),
+                service,
+            )
         except (Failure, OSError) as problem:
             ctx.warning(f"Share {number} of {service} could not be destroyed now, the next update will: {problem}")
             continue
         current.forget_doomed(service, number)
         destroyed.append(f"destroyed share {number} of {service}")
+    for service, number in current.doomed_logins:
+        try:
+            services.retire(
+                ctx,
+                services.Asked(current.app, "", {}, current.uses.changed_by(Uses(logins={service: number}))),
+                service,
+            )
+        except (Failure, OSError) as problem:
+            ctx.warning(f"A password of {service} could not be ended now, the next update will: {problem}")
+            continue
+        current.forget_doomed_login(service, number)
+        destroyed.append(f"ended login {number} of {service}")
     if destroyed:
         current.save()
     return destroyed

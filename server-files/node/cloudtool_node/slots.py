@@ -11,21 +11,36 @@ from .state import SLOTS
 
 class Launch:
     """What it takes to start a release, kept with it: its settings, configuration, and the services' variables, which
-    lead to certain shares."""
+    lead to certain shares with certain logins."""
 
-    def __init__(self, release: str, settings: dict, slot_conf: str, variables: dict, secret_names, venv, shares=None):
+    def __init__(
+        self,
+        release: str,
+        settings: dict,
+        slot_conf: str,
+        variables: dict,
+        secret_names,
+        venv,
+        shares: dict[str, int] | None = None,
+        logins: dict[str, int] | None = None,
+    ):
         self.release = release
         self.settings = settings
         self.slot_conf = slot_conf
         self.variables = variables
         self.secret_names = set(secret_names)
         self.venv = venv
-        # What an earlier version wrote leads to the first shares.
-        self.shares = dict.fromkeys([it["name"] for it in settings["services"]], 1) if shares is None else shares
+        # What an earlier version wrote leads to the first shares, with the first logins.
+        first = dict.fromkeys([it["name"] for it in settings["services"]], 1)
+        self.shares = first if shares is None else shares
+        self.logins = dict.fromkeys(self.shares, 1) if logins is None else logins
 
     def fits(self, state) -> bool:
-        """Do its variables lead to the shares that the app uses now?"""
-        return all(state.share(service) == number for service, number in self.shares.items())
+        """Do its variables lead to the shares that the app uses now, with the logins that it has now?"""
+        uses = state.uses
+        return all(uses.share(service) == number for service, number in self.shares.items()) and all(
+            uses.login(service) == number for service, number in self.logins.items()
+        )
 
     def save(self, app: str) -> None:
         fields = {**vars(self), "secret_names": sorted(self.secret_names)}

@@ -10,7 +10,7 @@ import errno
 from . import backup, files, paths, services
 from .context import Failure
 from .local_store import LocalStore
-from .state import State
+from .state import State, Uses
 
 # However many releases are kept.
 MOST = 5
@@ -19,7 +19,7 @@ MOST = 5
 def wanted(settings: dict, before: dict) -> bool:
     """`settings` are those of the new release, `before` those of the one whose data there are."""
     rule = settings["snapshot"]
-    asked = services.Asked.by("", before, {})
+    asked = services.Asked.by("", before, Uses())
     return (rule == "always" or (rule == "auto" and bool(settings["update_fetch"]))) and bool(services.with_data(asked))
 
 

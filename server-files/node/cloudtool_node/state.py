@@ -4,6 +4,7 @@
 release. What HAProxy and systemd do follows from this and can always be made again from it (recover.py).
 """
 
+import dataclasses
 import json
 import os
 import time
@@ -16,13 +17,32 @@ FIRST_PORT = 20000
 HISTORY = 50
 
 
+@dataclasses.dataclass(frozen=True)
+class Uses:
+    """By number, which share of a service an app uses and with which login: see "Shares" and "Logins" in
+    docs/architecture.md. A service that is not there is at 1."""
+
+    shares: dict[str, int] = dataclasses.field(default_factory=dict)
+    logins: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    def share(self, service: str) -> int:
+        return self.shares.get(service, 1)
+
+    def login(self, service: str) -> int:
+        return self.logins.get(service, 1)
+
+    def changed_by(self, other: "Uses") -> "Uses":
+        return Uses(self.shares | other.shares, self.logins | other.logins)
+
+
 class State:
     # Requests are held back: its data are about to leave the node. Nowhere written, so that nothing can be left of it.
     held = False
 
     def __init__(self, fields: dict):
-        # A state that an earlier version wrote has no shares.
-        self.fields = {"shares": {}, "next_share": 2, "doomed": [], **fields}
+        # A state that an earlier version wrote has no shares or no logins.
+        new = {"shares": {}, "next_share": 2, "doomed": [], "logins": {}, "next_login": 2, "doomed_logins": []}
+        self.fields = {**new, **fields}
 
     @property
     def app(self) -> str:
@@ -105,31 +125,50 @@ class State:
         """Who disabled the app (`by`), when (`at`), and the addresses that it serves all the same (`allow`)."""
         return self.fields.get("disabled")
 
-    def share(self, service: str) -> int:
-        """The number of the service's share that the app uses."""
-        return self.fields["shares"].get(service, 1)
+    @property
+    def uses(self) -> Uses:
+        return Uses(self.fields["shares"], self.fields["logins"])
 
     @property
     def doomed(self) -> list[tuple[str, int]]:
         """The shares to destroy: those that are not yet or no longer in use."""
         return [(service, number) for service, number in self.fields["doomed"]]
 
-    def doom_next(self, services: list[str]) -> dict[str, int]:
-        """Numbers for new shares. They are doomed until the app uses them."""
-        number = self.fields["next_share"]
-        self.fields["next_share"] = number + 1
-        self.fields["doomed"] += [[service, number] for service in services]
+    @property
+    def doomed_logins(self) -> list[tuple[str, int]]:
+        """The logins to end."""
+        return [(service, number) for service, number in self.fields["doomed_logins"]]
+
+    def doom_next(self, shares: list[str], logins: list[str]) -> Uses:
+        """Numbers for new shares and logins of services. They are doomed until the app uses them."""
+        return Uses(self._doom(shares, "next_share", "doomed"), self._doom(logins, "next_login", "doomed_logins"))
+
+    def _doom(self, services: list[str], counter: str, doomed: str) -> dict[str, int]:
+        if not services:
+            return {}
+        number = self.fields[counter]
+        self.fields[counter] = number + 1
+        self.fields[doomed] += [[service, number] for service in services]
         return dict.fromkeys(services, number)
 
-    def adopt(self, shares: dict[str, int]) -> None:
-        """From now on the app uses these shares, and those it used are doomed."""
-        gone = [[service, self.share(service)] for service in shares]
-        self.fields["doomed"] = [item for item in self.fields["doomed"] if item not in list(map(list, shares.items()))]
-        self.fields["doomed"] += gone
-        self.fields["shares"] |= shares
+    def adopt(self, new: Uses) -> None:
+        """From now on the app uses these, and what it used before is doomed."""
+        before = self.uses
+        for doomed, adopted, used in (
+            ("doomed", new.shares, before.share),
+            ("doomed_logins", new.logins, before.login),
+        ):
+            gone = [[service, used(service)] for service in adopted]
+            self.fields[doomed] = [item for item in self.fields[doomed] if item not in map(list, adopted.items())]
+            self.fields[doomed] += gone
+        after = before.changed_by(new)
+        self.fields["shares"], self.fields["logins"] = after.shares, after.logins
 
     def forget_doomed(self, service: str, number: int) -> None:
         self.fields["doomed"].remove([service, number])
+
+    def forget_doomed_login(self, service: str, number: int) -> None:
+        self.fields["doomed_logins"].remove([service, number])
 
     def port(self, slot: str) -> int:
         return FIRST_PORT + 4 * self.fields["index"] + SLOTS.index(slot)
