@@ -85,6 +85,8 @@ class Context:
         self._aborted = False
         self._committed = False
         self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        # Locks that a script of a service holds too: when we are killed, whoever comes next waits for the script's end.
+        self.held: list[int] = []
         # What is to be closed when the request is over.
         self.at_end = contextlib.ExitStack()
 

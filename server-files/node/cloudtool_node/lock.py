@@ -25,13 +25,18 @@ def app(ctx, name: str, verb: str):
         fd = _acquire(ctx, app_file(name), patience(ctx))
     try:
         _sign(ctx, fd, verb)
+        ctx.held.append(fd)
         yield
     finally:
+        if fd in ctx.held:
+            ctx.held.remove(fd)
         with contextlib.suppress(OSError):
             os.truncate(fd, 0)
             # An app that is gone, or never was, leaves no lock behind; whoever waits for it notices (`_try`).
             if not os.path.exists(paths.state(name)):
                 os.unlink(app_file(name))
+        # Whatever a script may have left running.
+        fcntl.flock(fd, fcntl.LOCK_UN)
         os.close(fd)
 
 

@@ -427,7 +427,10 @@ def run_script(ctx, service: Service, name: str, failed: str, environment: dict[
     path = script(service, name)
     if path is None:
         return ""
-    done = ctx.run([path], env=environment, cwd="/", check=False, log=service.name if log else None, code="service")
+    # What is installed may stay and run, so the lock is not for it.
+    held = [] if name == "install" else ctx.held
+    source = service.name if log else None
+    done = ctx.run([path], env=environment, cwd="/", check=False, log=source, code="service", pass_fds=held)
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     if done.returncode:
         reason = lines[0] if lines else f"{name} ended with status {done.returncode}"
