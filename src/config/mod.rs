@@ -7,6 +7,7 @@
 pub mod app_ini;
 mod backups;
 pub mod clouds_yaml;
+mod command;
 pub mod edit;
 pub mod error;
 pub mod ini_file;
@@ -20,5 +21,5 @@ pub mod values;
 pub use app_ini::AppConfig;
 pub use backups::BackupsConfig;
 pub use error::{Error, Problem, Warning};
-pub use settings::{BackupPlan, Fetch, Platform, Runner, RunnerKind, ServiceUse, Settings, When};
+pub use settings::{BackupPlan, Fetch, Platform, Runner, ServiceUse, Settings, When};
 pub use user::{ProviderConfig, UserConfig};

@@ -70,6 +70,8 @@ pub enum Platform {
     Python,
     Php,
     Static,
+    /// Whatever a command runs; of Python it is only when the app has requirements, or says so.
+    Command,
 }
 
 impl Platform {
@@ -79,6 +81,7 @@ impl Platform {
             Platform::Python => "python",
             Platform::Php => "php",
             Platform::Static => "static",
+            Platform::Command => "command",
         }
     }
 }
@@ -94,22 +97,27 @@ pub enum Snapshot {
     Never,
 }
 
-/// The file that answers an app's requests.
+/// What answers an app's requests. Files are relative to the app.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Runner {
-    pub kind: RunnerKind,
-    /// Relative to the app.
-    pub file: String,
-    /// The WSGI object, or the app of a Paste file; none for PHP.
-    pub object: Option<String>,
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Runner {
+    /// `object` of a Python file.
+    Wsgi { file: String, object: String },
+    /// The app `object` of a Paste Deploy file.
+    Paste { file: String, object: String },
+    /// A front controller.
+    Php { file: String },
+    /// A server of its own, which listens on `$PORT`.
+    Command { words: Vec<String> },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RunnerKind {
-    Wsgi,
-    Paste,
-    Php,
+impl Runner {
+    pub fn file(&self) -> Option<&str> {
+        match self {
+            Runner::Wsgi { file, .. } | Runner::Paste { file, .. } | Runner::Php { file } => Some(file),
+            Runner::Command { .. } => None,
+        }
+    }
 }
 
 /// A service the app asks for, and the text behind `service.NAME =`.

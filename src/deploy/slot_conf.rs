@@ -7,7 +7,7 @@ use handlebars::Handlebars;
 use serde_json::json;
 
 use super::Error;
-use crate::config::{AppConfig, Platform, Settings};
+use crate::config::{AppConfig, Platform, Runner, Settings};
 use crate::node::{Program, Services};
 
 const TEMPLATE: &str = "apache/slot.conf.hbs";
@@ -39,14 +39,16 @@ pub fn render(config: &AppConfig, services: &Services) -> Result<String, Error> 
     handlebars.set_strict_mode(false);
     handlebars.register_escape_fn(handlebars::no_escape);
     let settings = &config.settings;
+    let command = matches!(settings.runner, Some(Runner::Command { .. }));
     let data = json!({
-        "platform": {
-            "python": settings.platform == Platform::Python,
-            "php": settings.platform == Platform::Php,
+        "serves": {
+            "python": !command && settings.platform == Platform::Python,
+            "php": !command && settings.platform == Platform::Php,
             "static": settings.platform == Platform::Static,
+            "command": command,
         },
         "php_root": settings.php_root,
-        "runner": settings.runner.as_ref().map(|runner| &runner.file),
+        "runner": settings.runner.as_ref().and_then(Runner::file),
         "processes": settings.processes,
         "threads": settings.threads,
         "request_timeout": settings.request_timeout,

@@ -43,6 +43,7 @@ mod python_apps;
 mod reboot;
 mod redis;
 mod rotation;
+mod runners;
 mod service_tools;
 mod services;
 mod stores;
@@ -109,7 +110,7 @@ fn main() -> ExitCode {
         ("own_service", own_service::TESTS),
         ("copies", copies::TESTS),
     ];
-    let living: &[File] = &[("disabling", disabling::TESTS)];
+    let living: &[File] = &[("disabling", disabling::TESTS), ("runners", runners::TESTS)];
     let files = match world::part().as_deref() {
         None => [apps, data, living].concat(),
         Some("apps") => apps.to_vec(),

@@ -164,16 +164,19 @@ def settings(value) -> dict:
     """The settings of app.ini that the node acts on."""
     if not isinstance(value, dict):
         raise bad("settings is not an object.")
-    if str(value.get("platform")) not in ("python", "php", "static"):
+    if str(value.get("platform")) not in ("python", "php", "static", "command"):
         raise bad(f"The platform {value.get('platform')!r} is unknown.")
     runner = value.get("runner")
     if runner is not None:
-        if not isinstance(runner, dict) or str(runner.get("kind")) not in ("wsgi", "paste", "php"):
+        if not isinstance(runner, dict) or str(runner.get("kind")) not in ("wsgi", "paste", "php", "command"):
             raise bad(f"The runner {runner!r} is unknown.")
-        relative_path(runner.get("file"), "runner")
-        text(runner.get("object"), "The runner's object")
-    elif value["platform"] == "python":
-        raise bad("A Python app needs a runner.")
+        if runner["kind"] == "command":
+            command_line(runner.get("words"), "runner")
+        else:
+            relative_path(runner.get("file"), "runner")
+            text(runner.get("object"), "The runner's object")
+    elif value["platform"] in ("python", "command"):
+        raise bad(f"An app of the platform {value['platform']} needs a runner.")
     if value.get("php_root") not in (None, "."):
         relative_path(value["php_root"], "php_root")
     if value.get("requirements") is not None:
@@ -207,6 +210,17 @@ def settings(value) -> dict:
     if backup.get("check") is not None:
         _hook({"script": backup["check"]})
     return value
+
+
+def command_line(words, what: str) -> list[str]:
+    """The words of a command: the first names a program, relative to the release where it has a slash in it."""
+    if (
+        not texts(words, f"The words of {what}")
+        or not words[0]
+        or any("\0" in word or not is_utf8(word) for word in words)
+    ):
+        raise bad(f"{what} is not a command: texts without NUL, the first one a program.")
+    return words
 
 
 def _default_list(settings: dict, key: str, checked) -> list:

@@ -8,6 +8,8 @@ PATH = f"{paths.ETC}/firewall.nft"
 # The uids of the apps' users (users.py makes them here) and the ports of their slots (docs/architecture.md).
 APP_UIDS = "61000-63999"
 APP_PORTS = "20000-31999"
+# Those on which commands of apps listen (commands.py): each app may reach its own.
+COMMAND_PORTS = "14000-19999"
 
 
 def ensure(setup) -> None:
@@ -56,7 +58,16 @@ def render(template: str, ssh_ports: list[int]) -> str:
         "@SSH_PORTS@": ", ".join(map(str, ssh_ports)),
         "@APP_UIDS@": APP_UIDS,
         "@APP_PORTS@": APP_PORTS,
+        "@COMMAND_PORTS@": COMMAND_PORTS,
+        "@OWN_PORTS@": own_ports(),
     }
     for name, value in values.items():
         template = template.replace(name, value)
     return template
+
+
+def own_ports() -> str:
+    """Of each uid of an app the ports of its own commands."""
+    first, last = map(int, APP_UIDS.split("-"))
+    port = int(COMMAND_PORTS.partition("-")[0])
+    return ", ".join(f"{uid} . {port + 2 * (uid - first) + slot}" for uid in range(first, last + 1) for slot in (0, 1))

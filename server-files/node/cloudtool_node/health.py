@@ -4,7 +4,7 @@ import os
 import re
 import time
 
-from . import files, http1, paths, slots
+from . import commands, files, http1, paths, slots
 from .context import Failure
 from .state import State
 
@@ -26,24 +26,54 @@ class Candidate:
         self.slot = slot
         self.launch = launch
         self.unit = paths.app_unit(state.app, slot)
+        self.words = commands.of(launch.settings)
         self.port = state.port(slot)
         self.log_file = f"{paths.logs(state.app)}/error.log"
         self.log_start = _size(self.log_file)
         self.began = time.time()
-        self.pid = 0
+        # The processes without which it cannot serve, by what they are called: its Apache, and the command behind it.
+        self.pids: dict[str, int] = {}
         self.children: set[str] = set()
         self.lost = 0
 
     def start(self) -> None:
         """Returns when the slot takes connections."""
-        slots.start(self.ctx, self.state, self.slot)
+        if self.words:
+            self.start_command()
+        else:
+            slots.start(self.ctx, self.state, self.slot)
+        self.pids = self.main_processes()
         self.restart_clock()
-        self.pid = int(slots.show(self.ctx, [self.unit]).get(self.unit, {}).get("MainPID", "0"))
         while not http1.listens(self.port):
             self.watch()
             if time.monotonic() > self.deadline:
                 raise self.failure("start", "Its Apache does not listen.", apache=True)
             time.sleep(0.002)
+
+    def start_command(self) -> None:
+        """The slot starts when its command listens. For systemd a command that ends before that is one to start again."""
+        command = paths.command_unit(self.state.app, self.slot)
+        slots.systemctl(self.ctx, "start", "--no-block", self.unit)
+        self.restart_clock()
+        wait = 0.02
+        while True:
+            self.ctx.check_aborted()
+            shown = slots.show(self.ctx, [self.unit, command])
+            if shown[self.unit]["ActiveState"] == "active":
+                return
+            if shown[command]["SubState"] in ("auto-restart", "failed") or shown[command]["NRestarts"] != "0":
+                raise self.failure("start", f"Its {self.words[0]} ended.")
+            if time.monotonic() > self.deadline:
+                raise self.failure("start", f"{self.words[0]} does not listen on $PORT.")
+            time.sleep(wait)
+            wait = min(wait * 2, 0.25)
+
+    def main_processes(self) -> dict[str, int]:
+        units = {"Apache": self.unit}
+        if self.words:
+            units[self.words[0]] = paths.command_unit(self.state.app, self.slot)
+        shown = slots.show(self.ctx, list(units.values()))
+        return {called: int(shown.get(unit, {}).get("MainPID", "0")) for called, unit in units.items()}
 
     def restart_clock(self) -> None:
         self.deadline = time.monotonic() + self.launch.settings["health_timeout"]
@@ -51,10 +81,14 @@ class Candidate:
     def watch(self) -> None:
         """Raises when Apache has ended, or the app keeps ending its processes."""
         self.ctx.check_aborted()
-        if not self.pid or not http1.alive(self.pid):
-            raise self.failure("start", "Its Apache ended.", apache=True)
+        for called, pid in self.pids.items():
+            if not pid or not http1.alive(pid):
+                raise self.failure("start", f"Its {called} ended.", apache=called == "Apache")
+        if self.words:
+            return
+        pid = self.pids["Apache"]
         try:
-            with open(f"/proc/{self.pid}/task/{self.pid}/children") as file:
+            with open(f"/proc/{pid}/task/{pid}/children") as file:
                 children = set(file.read().split())
         except OSError:
             return

@@ -72,6 +72,11 @@ def slot_env(name: str, slot: str) -> str:
     return f"{ETC}/apps/{name}/{slot}.env"
 
 
+def slot_command(name: str, slot: str) -> str:
+    """What runtime/launch.py runs behind the slot's Apache."""
+    return f"{ETC}/apps/{name}/{slot}.command"
+
+
 def slot_port(name: str, slot: str) -> str:
     return f"{ETC}/apps/{name}/{slot}.port"
 
@@ -154,6 +159,10 @@ def logrotate(name: str) -> str:
 
 def app_unit(name: str, slot: str) -> str:
     return f"cloudtool-app-{slot}@{name}.service"
+
+
+def command_unit(name: str, slot: str) -> str:
+    return f"cloudtool-command-{slot}@{name}.service"
 
 
 def wake_socket(name: str, slot: str) -> str:

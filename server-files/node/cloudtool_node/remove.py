@@ -70,7 +70,8 @@ def remove_files(ctx, app: str, with_data: bool) -> None:
     expiry.forget(ctx, app)
     for slot in SLOTS:
         files.remove_tree(f"{paths.UNITS}/{paths.wake_socket(app, slot)}.d")
-        files.remove_tree(f"{paths.UNIT_PROPERTIES}/{paths.app_unit(app, slot)}.d")
+        for unit in (paths.app_unit(app, slot), paths.command_unit(app, slot)):
+            files.remove_tree(f"{paths.UNIT_PROPERTIES}/{unit}.d")
         slots.unconfigure(app, slot)
         files.remove(paths.slot_port(app, slot))
     files.remove(paths.logrotate(app))

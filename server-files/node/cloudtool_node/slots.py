@@ -4,7 +4,7 @@ import json
 import os
 import time
 
-from . import checks, files, paths, users
+from . import checks, commands, files, paths, users
 from .context import Failure
 from .state import SLOTS
 
@@ -89,6 +89,8 @@ def environment(state, slot: str, launch: Launch) -> dict[str, str]:
     }
     if launch.venv:
         own["VIRTUAL_ENV"] = launch.venv
+    if commands.of(settings):
+        own["PORT"] = str(commands.port(app, slot))
     return {"LANG": "C.UTF-8", **launch.variables, **settings["env"], **own}
 
 
@@ -103,16 +105,22 @@ def environment_file(values: dict[str, str]) -> str:
 
 
 def configure(state, slot: str, launch: Launch) -> None:
-    """The slot's two files."""
+    """The slot's files."""
     app = state.app
+    words = commands.of(launch.settings)
+    if words:
+        told = commands.told(app, launch.release, words, "error", "command", port=commands.port(app, slot))
+        commands.write(app, paths.slot_command(app, slot), told)
+    else:
+        files.remove(paths.slot_command(app, slot))
     files.write(paths.slot_env(app, slot), environment_file(environment(state, slot, launch)))
     files.write(paths.slot_conf(app, slot), launch.slot_conf, mode=0o640, gid=users.gid(app))
 
 
 def unconfigure(app: str, slot: str) -> None:
     """An empty slot has none of them: they lead to shares that are gone, with their secrets."""
-    files.remove(paths.slot_conf(app, slot))
-    files.remove(paths.slot_env(app, slot))
+    for path in (paths.slot_conf(app, slot), paths.slot_env(app, slot), paths.slot_command(app, slot)):
+        files.remove(path)
 
 
 def configure_waking(state) -> None:
@@ -128,7 +136,8 @@ def configure_waking(state) -> None:
 
 def limit_memory(ctx, state, slot: str, memory: int | None) -> None:
     """The memory limit, by a property of the unit: needs no daemon-reload. Untouched where there never was one."""
-    unit = paths.app_unit(state.app, slot)
+    command = os.path.exists(paths.slot_command(state.app, slot))
+    unit = (paths.command_unit if command else paths.app_unit)(state.app, slot)
     if memory is None and not os.path.exists(f"{paths.UNIT_PROPERTIES}/{unit}.d"):
         return
     limit = "infinity" if memory is None else str(memory)
@@ -139,7 +148,12 @@ def all_units(app: str) -> list[str]:
     return [
         unit
         for slot in SLOTS
-        for unit in (paths.app_unit(app, slot), paths.wake_socket(app, slot), paths.wake_service(app, slot))
+        for unit in (
+            paths.app_unit(app, slot),
+            paths.command_unit(app, slot),
+            paths.wake_socket(app, slot),
+            paths.wake_service(app, slot),
+        )
     ]
 
 
@@ -156,6 +170,7 @@ def show(ctx, units: list[str]) -> dict[str, dict[str, str]]:
 
 
 def start(ctx, state, slot: str) -> None:
+    """Returns when the slot was started; one with a command, when that listens."""
     unit = paths.app_unit(state.app, slot)
     began = time.time()
     result = systemctl(ctx, "start", unit, check=False)

@@ -67,10 +67,12 @@ class Orders(unittest.TestCase):
     def test_no_odd_value_anywhere_is_more_than_refused(self):
         """Taken, or refused as a bad request: never an exception that nobody thought of."""
         refused = 0
-        for path in paths(ORDER):
+        command = copy.deepcopy(ORDER)
+        command["settings"] |= {"platform": "command", "runner": {"kind": "command", "words": ["node", "$PORT"]}}
+        for good, path in [(good, path) for good in (ORDER, command) for path in paths(good)]:
             for value in ODD:
                 with self.subTest(path=path, value=value):
-                    order = copy.deepcopy(ORDER)
+                    order = copy.deepcopy(good)
                     place = order
                     for key in path[:-1]:
                         place = place[key]

@@ -3,7 +3,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::RunnerKind;
+use crate::config::Runner;
 
 const SERVICES: [&str; 4] = ["couchdb", "files", "postgis", "postgresql"];
 
@@ -221,11 +221,12 @@ fn platforms() {
     let what_runs = |text: &str| {
         parse_in(dir.path(), &format!("[production]\napp_name = a\n{text}")).map(|config| {
             let settings = config.settings;
-            (settings.platform, settings.runner.map(|runner| (runner.kind, runner.file)), settings.php_root)
+            (settings.platform, settings.runner, settings.php_root)
         })
     };
     let root = |path: &str| Some(path.to_owned());
-    assert_eq!(what_runs("runner = p.ini"), Ok((Platform::Python, Some((RunnerKind::Paste, "p.ini".into())), None)));
+    let paste = Runner::Paste { file: "p.ini".into(), object: "main".into() };
+    assert_eq!(what_runs("runner = p.ini"), Ok((Platform::Python, Some(paste), None)));
     assert_eq!(what_runs("runner = static"), Ok((Platform::Static, None, None)));
     assert_eq!(what_runs("platform = static"), Ok((Platform::Static, None, None)));
     assert_eq!(what_runs("platform = php"), Ok((Platform::Php, None, root("site"))));
@@ -233,13 +234,22 @@ fn platforms() {
     assert_eq!(what_runs("service.php =\nphp_root = web/"), Ok((Platform::Php, None, root("web"))));
     assert_eq!(
         what_runs("runner = site/index.php"),
-        Ok((Platform::Php, Some((RunnerKind::Php, "site/index.php".into())), root("site")))
+        Ok((Platform::Php, Some(Runner::Php { file: "site/index.php".into() }), root("site")))
     );
+    let node = || Some(Runner::Command { words: vec!["node".into(), "s.js".into()] });
+    assert_eq!(what_runs("runner = command:node s.js"), Ok((Platform::Command, node(), None)));
+    assert_eq!(what_runs("runner = command:node s.js\nplatform = php"), Ok((Platform::Php, node(), None)));
+    assert_eq!(what_runs("runner = command:node s.js\nrequirements = app.py"), Ok((Platform::Python, node(), None)));
+    insta::assert_snapshot!(what_runs("platform = command\n").unwrap_err(), @"app.ini: production.runner: the key is missing: the platform command runs one, e.g. runner = command:node server.js");
+    insta::assert_snapshot!(what_runs("runner = command:node\nphp_root = site\n[env]\nPORT = 1\n").unwrap_err(), @r#"
+    app.ini:3: production.runner: a command answers all that is not in static/: it has neither the platform static nor a php_root
+    app.ini:6: env.PORT: this variable is set by the node for a command
+    "#);
     insta::assert_snapshot!(what_runs("platform = static\nrunner = app.py\nphp_root = site\n").unwrap_err(), @r"
     app.ini:4: production.runner: this is for the platform python, and platform in line 3 says static
     app.ini:5: production.php_root: this is for the platform php, and platform in line 3 says static
     ");
-    insta::assert_snapshot!(what_runs("platform = phyton\nrunner = app.py\n").unwrap_err(), @r#"app.ini:3: production.platform: "phyton" is not a platform: write python, php or static, did you mean "python"?"#);
+    insta::assert_snapshot!(what_runs("platform = phyton\nrunner = app.py\n").unwrap_err(), @r#"app.ini:3: production.platform: "phyton" is not a platform: write python, php, static or command, did you mean "python"?"#);
     insta::assert_snapshot!(what_runs("platform = php\nphp_root = .\n").unwrap_err(), @"app.ini:4: production.php_root: the app's directory itself is not allowed here: name something in it");
     insta::assert_snapshot!(problems("platform = php\n"), @"app.ini:3: production.runner: this is for the platform python, and platform in line 4 says php");
 }
@@ -253,7 +263,7 @@ fn files_of_the_originals() {
     assert_eq!(config.settings.update_fetch, [Fetch::Script(vec!["bin/django-admin.py".into(), "syncdb".into()])]);
     let pylons = "[production]\napp_name = kai\nversion = 1\nrunner = src/kai/production.ini\nupdate_fetch = /sync_app\nservice.couchdb =\nservice.files =\ndefault_host = pylonshq.com\n";
     let config = parse_in(dir.path(), pylons).unwrap();
-    assert_eq!(config.settings.runner.map(|runner| runner.kind), Some(RunnerKind::Paste));
+    assert!(matches!(config.settings.runner, Some(Runner::Paste { .. })));
     assert_eq!(config.warnings, []);
 }
 
@@ -277,8 +287,11 @@ fn is_safe(settings: &Settings) -> bool {
             && !text.contains(|c: char| c.is_control() || "\"\\$%<>".contains(c))
     };
     let word = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic());
-    settings.runner.as_ref().is_none_or(|runner| path(&runner.file) && runner.object.as_deref().is_none_or(word))
-        && settings.php_root.as_ref().is_none_or(path)
+    settings.runner.as_ref().is_none_or(|runner| match runner {
+        Runner::Wsgi { file, object } | Runner::Paste { file, object } => path(file) && word(object),
+        Runner::Php { file } => path(file),
+        Runner::Command { words } => !words[0].is_empty() && words.iter().all(|word| !word.contains('\0')),
+    }) && settings.php_root.as_ref().is_none_or(path)
         && settings.requirements.as_ref().is_none_or(path)
         && settings.packages.iter().all(|name| word(name) && !name.starts_with('-'))
         && settings.health_check.starts_with('/')
@@ -305,7 +318,7 @@ proptest! {
     fn hostile_values_are_refused_or_harmless(
         key in prop::sample::select([&KEYS[..17], &CONFIG_KEYS[..], &["service.files", "service.php", "service.a b"]].concat()),
         name in "[A-Za-z_.\"'$ ]{1,8}",
-        value in prop_oneof!["(?s).{0,40}", "[a-z./#;:'\"$%<>`\\\\\n -]{0,30}", "/?(\\.\\./){0,3}[a-z.]{1,5}", "script:.{0,20}", "[0-9]{1,25}[smhMG]?"],
+        value in prop_oneof!["(?s).{0,40}", "[a-z./#;:'\"$%<>`\\\\\n -]{0,30}", "/?(\\.\\./){0,3}[a-z.]{1,5}", "script:.{0,20}", "command:.{0,20}", "[0-9]{1,25}[smhMG]?"],
     ) {
         let dir = app(&["app.py", "ü x.py", "static/x", "site/x.php"]);
         let text = format!("[production]\napp_name = a\nrunner = app.py\n{key} = {value}\n[env]\n{name} = {value}\n");

@@ -13,7 +13,7 @@ impl Reader<'_> {
         let known_problems = self.problems.len();
         let runner = self.one("runner").and_then(|(line, text)| {
             let runner = self.checked(line, "runner", runner::parse(self.dir, &text))?;
-            if let RunnerText::Code(Runner { file, .. }) = &runner {
+            if let RunnerText::Code(_, Some(file)) = &runner {
                 self.name_path(line, "runner", file);
             }
             Some((line, runner))
@@ -24,9 +24,9 @@ impl Reader<'_> {
                 let mut problem = self.file.problem(
                     Some(line),
                     "production.platform",
-                    format!("{} is not a platform: write python, php or static", quoted(&text)),
+                    format!("{} is not a platform: write python, php, static or command", quoted(&text)),
                 );
-                problem.suggestion = nearest(&text, ["python", "php", "static"]);
+                problem.suggestion = nearest(&text, ["python", "php", "static", "command"]);
                 self.problems.push(problem);
             }
             Some((line, "platform", platform?))
@@ -38,11 +38,11 @@ impl Reader<'_> {
             Some((line, path))
         });
         let by_root = php_root.as_ref().map(|(line, _)| (*line, "php_root", Platform::Php));
-        let by_runner = runner.as_ref().map(|(line, runner)| (*line, "runner", runner.platform()));
+        let by_runner = runner.as_ref().and_then(|(line, runner)| Some((*line, "runner", runner.platform()?)));
 
         // Whoever says it first decides; the others must agree.
         let claims: Vec<(usize, &str, Platform)> = [asked, old_php, by_root, by_runner].into_iter().flatten().collect();
-        let platform = claims.first().map_or(Platform::Python, |(_, _, platform)| *platform);
+        let platform = claims.first().map_or_else(|| self.by_default(&runner), |(_, _, platform)| *platform);
         for (line, key, other) in claims.iter().skip(1).filter(|(_, _, other)| *other != platform) {
             let (first_line, first, _) = claims[0];
             let message = format!(
@@ -52,8 +52,11 @@ impl Reader<'_> {
             );
             self.problem(*line, key, message);
         }
+        if let Some((line, RunnerText::Code(Runner::Command { .. }, _))) = &runner {
+            self.what_a_command_has(*line, platform, php_root.is_some());
+        }
         let runner = runner.and_then(|(_, runner)| match runner {
-            RunnerText::Code(runner) => Some(runner),
+            RunnerText::Code(runner, _) => Some(runner),
             RunnerText::Static => None,
         });
         let mut php_root = php_root.map(|(_, path)| path);
@@ -62,8 +65,15 @@ impl Reader<'_> {
                 Platform::Python if runner.is_none() => {
                     self.missing("runner", "a Python app names the file that has `application`, e.g. runner = app.py")
                 }
+                Platform::Command if runner.is_none() => {
+                    self.missing("runner", "the platform command runs one, e.g. runner = command:node server.js")
+                }
                 // toppcloud's default.
-                Platform::Php if php_root.is_none() && self.dir.join("site").is_dir() => {
+                Platform::Php
+                    if php_root.is_none()
+                        && !matches!(runner, Some(Runner::Command { .. }))
+                        && self.dir.join("site").is_dir() =>
+                {
                     php_root = Some("site".to_owned())
                 }
                 Platform::Php if php_root.is_none() && runner.is_none() => {
@@ -84,5 +94,38 @@ impl Reader<'_> {
             }
         }
         (platform, runner, php_root)
+    }
+
+    /// The platform of an app that does not say it: a command is of Python when there are requirements.
+    fn by_default(&self, runner: &Option<(usize, RunnerText)>) -> Platform {
+        match runner {
+            Some((_, RunnerText::Code(Runner::Command { .. }, _))) if self.section.entry("requirements").is_none() => {
+                Platform::Command
+            }
+            _ => Platform::Python,
+        }
+    }
+
+    /// Settings of Apache's own ways to run an app do not fit a command.
+    fn what_a_command_has(&mut self, line: usize, platform: Platform, has_php_root: bool) {
+        if platform == Platform::Static || has_php_root {
+            self.problem(
+                line,
+                "runner",
+                "a command answers all that is not in static/: it has neither the platform static nor a php_root",
+            );
+        }
+        for key in ["processes", "threads"] {
+            if let Some(entry) = self.section.entry(key) {
+                self.warn(entry.line, key, "has no effect: a command makes its own processes and threads");
+            }
+        }
+        if let Some(entry) = self.file.section("env").and_then(|env| env.entry("PORT")) {
+            self.problems.push(self.file.problem(
+                Some(entry.line),
+                "env.PORT",
+                "this variable is set by the node for a command",
+            ));
+        }
     }
 }
