@@ -6,7 +6,7 @@ CARGO ?= cargo
 BIN := target/release/cloudtool
 DEMO_NODE := demo
 
-.PHONY: help build demo demo-clean test test-all test-clouds lint docs bench clean
+.PHONY: help build demo demo-clean test test-all test-clouds test-data lint docs bench clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -42,6 +42,12 @@ test-all:
 test-clouds:
 	scripts/install-cloud-servers
 	scripts/test-clouds
+
+# make test-data  what is promised about data, in all sizes (root; hours)
+test-data:
+	scripts/install-test-tools
+	scripts/install-cloud-servers moto
+	scripts/test-data
 
 # make bench    measure everything there is a goal for, beside its peers (root; half an hour)
 bench: build

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -227,29 +228,8 @@ fn a_copy_is_an_app_of_its_own_and_has_an_end(world: &World) {
     world.ok(["remove", "origin", "--with-data", "-y"]);
 }
 
-const SECOND: &str = "ct-second";
-
-/// Another node; destroyed when the test ends, however it ends.
-struct Second<'w>(&'w World);
-
-impl Second<'_> {
-    fn address(&self) -> String {
-        let list = self.0.ok(["list-nodes", "--cached", "--json"]);
-        let list: serde_json::Value = serde_json::from_str(&list).expect("JSON");
-        let mut nodes = list.as_array().expect("a list").iter();
-        let node = nodes.find(|node| node["name"] == SECOND).expect("it is there");
-        node["private_ips"][0].as_str().expect("an address").to_owned()
-    }
-}
-
-impl Drop for Second<'_> {
-    fn drop(&mut self) {
-        let output = self.0.cloudtool(["destroy-node", SECOND, "--if-exists", "-y"]);
-        if !output.status.success() {
-            eprintln!("{SECOND} could not be destroyed: {}", both(&output));
-        }
-    }
-}
+/// Nobody is there; a plan is checked without asking.
+const OFFSITE: &str = "\n[backups:offsite]\nurl = s3://nowhere\nendpoint = http://127.0.0.1:9\nregion = eu-test-1\naccess_key = nobody\nsecret_key = nothing\n";
 
 /// Somebody who writes one number after the other into a file of an app.
 struct Writer {
@@ -284,10 +264,13 @@ impl Writer {
 }
 
 fn an_app_is_copied_and_moved_to_another_node(world: &World) {
-    let second = Second(world);
-    world.ok(["create-node", SECOND, "--setup-node"]);
-    let (old, new) = (world.address.clone(), second.address());
-    let app = keeper("mover", "");
+    let (old, new) = (world.address.clone(), world.second().to_owned());
+    let second = world.second_name();
+    let config = world.home.path().join("cloudtool.ini");
+    let before = fs::read_to_string(&config).expect("it is there");
+    fs::write(&config, format!("{before}{OFFSITE}")).expect("written");
+    fs::set_permissions(&config, PermissionsExt::from_mode(0o600)).expect("its mode");
+    let app = keeper("mover", "[backup]\nat = 03:15\nto = offsite\n");
     let host = "mover.localhost";
     world.ok(["update", app.path_str(), "--node", crate::world::node()]);
     post(world, host, "/note", "private");
@@ -296,12 +279,12 @@ fn an_app_is_copied_and_moved_to_another_node(world: &World) {
         String::from_utf8(output.expect("ssh starts").stdout).expect("text")
     };
 
-    world.ok(["clone-app", "mover", "far", "--node", SECOND, "--scrub", "bin/scrub.py"]);
+    world.ok(["clone-app", "mover", "far", "--node", &second, "--scrub", "bin/scrub.py"]);
     assert_eq!(get(&new, "far.localhost", "/").body, "v1 note=scrubbed schema=v1");
     assert_ne!(secret(&new, "far"), secret(&old, "mover"));
 
     // The client is killed while the app is on its way: it serves where it was.
-    let move_app = ["move-app", "mover", "--node", SECOND];
+    let move_app = ["move-app", "mover", "--node", &second];
     let mut killed = world.command(move_app).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
     let steps = BufReader::new(killed.stderr.take().expect("a pipe")).lines();
     assert!(steps.map_while(Result::ok).any(|line| line.contains(" s  hold")), "it came to that");
@@ -324,6 +307,14 @@ fn an_app_is_copied_and_moved_to_another_node(world: &World) {
     assert_eq!(get(&old, host, "/").body, moved, "the old node sends requests on");
     assert_eq!(secret(&new, "mover"), secret(&old, "mover"));
 
+    // It is the new node that backs it up.
+    let scheduled = |address: &str| {
+        let script = "systemctl list-timers --all --no-legend cloudtool-backup@mover.timer
+             ls /var/lib/cloudtool/secrets/mover/.backup.json 2>/dev/null || true";
+        World::script(world.ssh_to("root", address), script).lines().count()
+    };
+    assert_eq!((scheduled(&new), scheduled(&old)), (2, 0));
+
     // The old node has nothing to say any more; the client knows where the app is.
     let said = world.fails(2, ["update", app.path_str(), "--node", crate::world::node(), "-f"]);
     assert!(said.contains(&format!("mover has moved to the node {new}")), "{said}");
@@ -332,4 +323,7 @@ fn an_app_is_copied_and_moved_to_another_node(world: &World) {
     world.ok(["remove", "mover", "--with-data", "--node", crate::world::node(), "-y"]);
     assert_eq!(get(&old, host, "/").status, 404);
     assert_eq!(get(&new, host, "/").body, moved.replace("v1", "v2"));
+    world.ok(["remove", "mover", "--with-data", "-y"]);
+    world.ok(["remove", "far", "--with-data", "-y", "--node", &second]);
+    fs::write(&config, before).expect("written");
 }

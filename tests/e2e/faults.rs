@@ -93,30 +93,32 @@ fn processes() -> Vec<u32> {
     entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// Drops every packet of the SSH connections of one process, and of no other, until it is dropped.
+/// Drops every packet of one SSH connection, and of no other, until it is dropped.
 pub struct NetworkCut {
     table: String,
 }
 
 impl NetworkCut {
-    pub fn of(world: &World, pid: u32) -> Self {
-        let port = await_that("the client is connected", || {
-            let output = Command::new("ss").args(["-Htnp", "state", "established"]).output().expect("ss");
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            let line = text.lines().find(|line| line.contains(&format!("pid={pid},")))?.to_owned();
-            let local = line.split_whitespace().nth(2)?.to_owned();
-            local.rsplit_once(':')?.1.parse::<u16>().ok()
-        });
+    /// The connection of a process to this address, as soon as there is one.
+    pub fn of(address: &str, pid: u32) -> Self {
+        await_that("the client is connected", || Self::of_one_that_is(address, pid))
+    }
+
+    /// None when it has none.
+    pub fn of_one_that_is(address: &str, pid: u32) -> Option<Self> {
+        let output = Command::new("ss").args(["-Htnp", "state", "established", "dst", address]).output().expect("ss");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let line = text.lines().find(|line| line.contains(&format!("pid={pid},")))?;
+        let port: u16 = line.split_whitespace().nth(2)?.rsplit_once(':')?.1.parse().ok()?;
         // Other runs of these tests on this machine have theirs.
         let table = format!("cloudtool_e2e_cut_{port}");
-        let address = &world.address;
         nft(&format!(
             "table inet {table} {{
                 chain output {{ type filter hook output priority 0; ip daddr {address} tcp sport {port} drop; }}
                 chain input {{ type filter hook input priority 0; ip saddr {address} tcp dport {port} drop; }}
             }}"
         ));
-        NetworkCut { table }
+        Some(NetworkCut { table })
     }
 }
 

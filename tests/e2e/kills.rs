@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::Test;
 use crate::faults::{self, NetworkCut, moment, node_processes, noise, rounds, start_update};
+use crate::small_disk::SmallDisk;
 use crate::whole::{WholeApp, await_that, none_failed, nothing_left};
 use crate::world::{World, assert_success, both};
 
@@ -110,7 +111,7 @@ fn the_network_cut_in_the_middle_of_an_upload(world: &World) {
     await_that("the large file begins", || partial.exists().then_some(()));
     // It stands still until the cut is there, or it could be over.
     faults::signal(update.id(), "STOP");
-    let cut = NetworkCut::of(world, update.id());
+    let cut = NetworkCut::of(&world.address, update.id());
     faults::signal(update.id(), "CONT");
     whole.write(3);
     let next = start_update(world, whole.app.path_str(), &["--lock-timeout", "90"]);
@@ -134,7 +135,8 @@ fn a_full_disk(world: &World) {
     whole.update(world, 2);
     whole.update(world, 3);
     let load = whole.hammer(world);
-    let disk = SmallDisk::under(world, &["/srv/cloudtool/apps/full", "/etc/cloudtool", "/var/lib/cloudtool"]);
+    let directories = ["/srv/cloudtool/apps/full", "/etc/cloudtool", "/var/lib/cloudtool"];
+    let disk = SmallDisk::under(Box::new(|| world.ssh()), "/mnt/small-disk", 16, &directories);
     whole.write(4);
     let mut failures = 0;
     for free_kb in (0..).map(|step: u32| step * 4) {
@@ -163,49 +165,4 @@ fn a_full_disk(world: &World) {
     println!("{} requests, none failed", none_failed(load));
     nothing_left(world, "full");
     whole.remove(world);
-}
-
-/// A file system of a few megabytes under some directories of the node, with what they hold; that goes back when it is dropped.
-struct SmallDisk<'a> {
-    world: &'a World,
-    directories: &'a [&'a str],
-}
-
-const DISK: &str = "/mnt/small-disk";
-
-impl<'a> SmallDisk<'a> {
-    fn under(world: &'a World, directories: &'a [&'a str]) -> Self {
-        let mut script = format!("mkdir {DISK}\nmount -t tmpfs -o size=16M small {DISK}\n");
-        for directory in directories {
-            script += &format!(
-                "mkdir -p {DISK}{directory}\ncp -a {directory}/. {DISK}{directory}/\n\
-                 chown --reference={directory} {DISK}{directory}\nchmod --reference={directory} {DISK}{directory}\n\
-                 mount --bind {DISK}{directory} {directory}\n"
-            );
-        }
-        world.node_script(&script);
-        SmallDisk { world, directories }
-    }
-
-    /// Fills it, but for so much.
-    fn leave(&self, free_kb: u32) {
-        self.world.node_script(&format!(
-            "cd {DISK}\nrm -f filling\nfree=$(df --output=avail -k . | tail -n 1)\n\
-             fallocate -l $(((free - {free_kb}) * 1024)) filling"
-        ));
-    }
-}
-
-impl Drop for SmallDisk<'_> {
-    fn drop(&mut self) {
-        let mut script = format!("rm -f {DISK}/filling\nmkdir /mnt/below\n");
-        for directory in self.directories {
-            script += &format!(
-                "mount --bind \"$(dirname {directory})\" /mnt/below\nbelow=/mnt/below/$(basename {directory})\n\
-                 find \"$below\" -mindepth 1 -delete\ncp -a {directory}/. \"$below\"/\n\
-                 umount -l {directory}\numount /mnt/below\n"
-            );
-        }
-        self.world.node_script(&(script + &format!("rmdir /mnt/below\numount -l {DISK}\nrmdir {DISK}")));
-    }
 }

@@ -12,6 +12,7 @@ mod probe;
 mod routing;
 mod secrets;
 mod service_scripts;
+mod small_disk;
 mod straight;
 mod whole;
 mod world;
@@ -30,6 +31,7 @@ mod databases;
 mod deploying;
 mod disabling;
 mod draining;
+mod drills;
 mod examples;
 mod hostile;
 mod isolation;
@@ -47,6 +49,7 @@ mod runners;
 mod service_tools;
 mod services;
 mod stores;
+mod versions;
 
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -70,6 +73,8 @@ const LONG: &[&str] = &[
     "hostile::ten_thousand_files_and_a_large_one_travel",
     "bad_releases::a_bad_php_release_never_serves",
     "examples::guestbook_looks_right_in_a_browser",
+    "drills::between_two_nodes",
+    "versions::data_go_to_newer_servers",
 ];
 
 /// How many of the slowest are told.
@@ -109,6 +114,8 @@ fn main() -> ExitCode {
         ("other_services", other_services::TESTS),
         ("own_service", own_service::TESTS),
         ("copies", copies::TESTS),
+        ("drills", drills::TESTS),
+        ("versions", versions::TESTS),
     ];
     let living: &[File] = &[("disabling", disabling::TESTS), ("runners", runners::TESTS)];
     let files = match world::part().as_deref() {

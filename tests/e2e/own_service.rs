@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::Test;
+use crate::http::request;
 use crate::world::{App, World, both};
 
 pub const TESTS: &[Test] = &[("the_service_of_the_book_works", the_service_of_the_book_works)];
@@ -50,7 +51,8 @@ fn the_service_of_the_book_works(world: &World) {
     each_has_its_own(world);
     its_data_come_back(world, run);
     it_goes_along_with_its_app(world, &app, &folder);
-    for app in ["own", "own-php"] {
+    it_goes_along_to_another_node(world, &app);
+    for app in ["own", "own-php", "own-copy"] {
         world.ok(["remove", app, "-y", "--with-data"]);
     }
     assert_eq!(
@@ -124,4 +126,31 @@ fn it_goes_along_with_its_app(world: &World, app: &App, folder: &Path) {
     let said = world.fails(2, ["validate", app.path_str()]);
     assert!(said.contains("cloudtool has a service of this name"), "{said}");
     fs::rename(&taken, folder).expect("it is renamed back");
+}
+
+/// The new node has never heard of the service: a copy, a backup of another node and the app itself arrive there with their data.
+fn it_goes_along_to_another_node(world: &World, app: &App) {
+    let second = world.second_name();
+    let told = |address: &str, host: &str, statement: &str| {
+        let code = format!(
+            "import os, sqlite3\nwith sqlite3.connect(os.environ['CONFIG_SQLITE']) as c:\n    print(c.execute('{statement}').fetchall())"
+        );
+        let answer = request(address, "POST", host, "/", "", code.as_bytes());
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.body.trim().to_owned()
+    };
+    let all = "SELECT x FROM along";
+    told(&world.address, "own.test", "CREATE TABLE along AS SELECT 1 AS x");
+    let place = world.home.path().join("backups");
+    world.ok(["backup", "own", place.to_str().expect("UTF-8")]);
+    world.ok(["clone-app", "own", "own-copy", "--node", &second, "--host", "own-copy.test"]);
+    assert_eq!(told(world.second(), "own-copy.test", all), "[(1,)]");
+    told(world.second(), "own-copy.test", "DELETE FROM along");
+    world.ok(["restore", &format!("{}/own", place.display()), "own-copy", "--other-app", "-y"]);
+    assert_eq!(told(world.second(), "own-copy.test", all), "[(1,)]");
+    world.ok(["move-app", "own", "--node", &second]);
+    assert_eq!(told(world.second(), "own.test", all), "[(1,)]");
+    world.ok(["update", app.path_str(), "--force"]);
+    world.ok(["remove", "own", "-y", "--with-data", "--node", crate::world::node()]);
+    assert_eq!(told(world.second(), "own.test", all), "[(1,)]");
 }

@@ -194,10 +194,15 @@ print("\n".join(found))
 
 /// Nothing is left over by what went on before; what still drains may take its time to end.
 pub fn nothing_left(world: &World, app: &str) {
+    nothing_left_at(world, &world.address, app);
+}
+
+/// The same on any node.
+pub fn nothing_left_at(world: &World, address: &str, app: &str) {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let script = format!("python3 - {app} <<'END_OF_SCRIPT'\n{LEFT_OVER}\nEND_OF_SCRIPT\n");
-        let found = world.node_script(&script);
+        let found = World::script(world.ssh_to("root", address), &script);
         if found.is_empty() {
             return;
         }

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tempfile::TempDir;
 
@@ -17,6 +18,10 @@ pub struct World {
     pub address: String,
     /// The loopback port that leads to the node's port 80.
     pub forwarded_port: u16,
+    /// The address of another node, made when a test first asks for it.
+    second: OnceLock<String>,
+    /// The names of all nodes, to be destroyed.
+    nodes: Mutex<Vec<String>>,
 }
 
 /// What the node of this run is called: both parts may run at once.
@@ -51,14 +56,30 @@ impl World {
         let home = tempfile::tempdir().expect("a temporary home");
         fs::write(home.path().join("cloudtool.ini"), "").expect("an empty configuration");
         Self::share_images().expect("a place for images");
-        let mut world = World { home, address: String::new(), forwarded_port: 0 };
-        let _ = world.cloudtool(["destroy-node", node(), "--if-exists", "-y"]);
-        let output = world.cloudtool(["create-node", node(), "--image", &image(), "--setup-node", "--json"]);
-        assert_success(&output);
-        let node = json_lines(&output).into_iter().find(|line| line["event"] == "node").expect("the node is told");
-        world.address = node["private_ips"][0].as_str().expect("it has an address").to_owned();
+        let mut world =
+            World { home, address: String::new(), forwarded_port: 0, second: OnceLock::new(), nodes: Mutex::default() };
+        let node = world.create_node(node(), &image());
+        world.address = address_of(&node);
         world.forwarded_port = node["forwarded_port"].as_u64().expect("it has a forwarded port") as u16;
         world
+    }
+
+    /// Makes a node and sets it up; what was told of it.
+    pub fn create_node(&self, name: &str, image: &str) -> serde_json::Value {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).push(name.to_owned());
+        let _ = self.cloudtool(["destroy-node", name, "--if-exists", "-y"]);
+        let output = self.cloudtool(["create-node", name, "--image", image, "--setup-node", "--json"]);
+        assert_success(&output);
+        json_lines(&output).into_iter().find(|line| line["event"] == "node").expect("the node is told")
+    }
+
+    /// The address of another node, which all tests share that need one.
+    pub fn second(&self) -> &str {
+        self.second.get_or_init(|| address_of(&self.create_node(&self.second_name(), &image())))
+    }
+
+    pub fn second_name(&self) -> String {
+        format!("{}-second", node())
     }
 
     /// Where local nodes of the tests live. Their images are kept, for all tests and the next run.
@@ -175,11 +196,18 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        let output = self.cloudtool(["destroy-node", node(), "--if-exists", "-y"]);
-        if !output.status.success() {
-            eprintln!("the node could not be destroyed: {}", both(&output));
+        for name in self.nodes.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let output = self.cloudtool(["destroy-node", name, "--if-exists", "-y"]);
+            if !output.status.success() {
+                eprintln!("{name} could not be destroyed: {}", both(&output));
+            }
         }
     }
+}
+
+/// Of what [`World::create_node`] gives.
+pub fn address_of(node: &serde_json::Value) -> String {
+    node["private_ips"][0].as_str().expect("it has an address").to_owned()
 }
 
 /// A directory with an app in it.
