@@ -73,6 +73,7 @@ const LONG: &[&str] = &[
     "hostile::ten_thousand_files_and_a_large_one_travel",
     "bad_releases::a_bad_php_release_never_serves",
     "examples::guestbook_looks_right_in_a_browser",
+    "stores::a_line_that_stays_cut_ends_a_backup",
     "drills::between_two_nodes",
     "versions::data_go_to_newer_servers",
 ];

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -15,11 +15,13 @@ use crate::faults::rounds;
 use crate::secrets::Argv;
 use crate::server::{Server, free_port, installed};
 use crate::whole::await_that;
-use crate::world::{App, World, both};
+use crate::world::{App, World, assert_success, both};
 
 pub const TESTS: &[Test] = &[
     ("buckets_and_other_servers_hold_backups", buckets_and_other_servers_hold_backups),
     ("what_is_cut_off_is_never_listed", what_is_cut_off_is_never_listed),
+    ("a_line_that_comes_back_costs_no_backup", a_line_that_comes_back_costs_no_backup),
+    ("a_line_that_stays_cut_ends_a_backup", a_line_that_stays_cut_ends_a_backup),
     ("what_was_abandoned_is_taken_away", what_was_abandoned_is_taken_away),
     ("an_encrypted_backup_needs_its_key", an_encrypted_backup_needs_its_key),
     ("an_archive_is_a_whole_backup", an_archive_is_a_whole_backup),
@@ -64,7 +66,7 @@ impl Depot {
         let vault = |name: &str, key: &str, host_key: &str| {
             let address = &world.address;
             format!(
-                "[backups:{name}]\nurl = ssh://vault@{address}:2299/~/backups\nkey = {key}\nhost_key = {host_key}\n"
+                "[backups:{name}]\nurl = ssh://vault@{address}:{VAULT_PORT}/~/backups\nkey = {key}\nhost_key = {host_key}\n"
             )
         };
         let key_file = file("key", key);
@@ -119,6 +121,8 @@ printf '%s\n' 'Port 2299' 'HostKey /root/other/host' 'PidFile /root/other/pid' '
 cat user host.pub
 rm user
 ";
+
+const VAULT_PORT: u16 = 2299;
 
 struct Bucket {
     port: u16,
@@ -282,6 +286,62 @@ fn what_is_cut_off_is_never_listed(world: &World) {
         let before = listed(world, destination).len();
         world.ok(["backup", "depot", destination]);
         assert_eq!(listed(world, destination).len(), before + 1);
+        world.ok(["verify-backup", &format!("{destination}/depot")]);
+    }
+    depot.close(world);
+}
+
+/// Drops every packet from the node to a port, until it is dropped.
+struct LineCut<'w>(&'w World);
+
+impl<'w> LineCut<'w> {
+    fn to(world: &'w World, port: u16) -> Self {
+        world.node_script(&format!(
+            "nft 'table inet cut {{ chain output {{ type filter hook output priority 0; tcp dport {port} drop; }}; }}'"
+        ));
+        LineCut(world)
+    }
+}
+
+impl Drop for LineCut<'_> {
+    fn drop(&mut self) {
+        self.0.node_script("nft delete table inet cut");
+    }
+}
+
+/// A backup, and the cut of its line to the destination in the middle of it.
+fn cut_off<'w>(world: &'w World, depot: &Depot, destination: &str) -> (Child, LineCut<'w>) {
+    let mut command = world.command(["backup", "depot", destination]);
+    let client = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    await_that("the backup runs", || world.on_node(["pgrep", "-x", "zstd"]).status.success().then_some(()));
+    let port = if destination == "far" { depot.bucket.port } else { VAULT_PORT };
+    (client, LineCut::to(world, port))
+}
+
+fn a_line_that_comes_back_costs_no_backup(world: &World) {
+    let depot = Depot::open(world);
+    fill(world, 80);
+    for destination in ["far", "vault"] {
+        let (client, line) = cut_off(world, &depot, destination);
+        std::thread::sleep(Duration::from_secs(2));
+        drop(line);
+        assert_success(&client.wait_with_output().expect("it ends"));
+        world.ok(["verify-backup", &format!("{destination}/depot")]);
+    }
+    depot.close(world);
+}
+
+/// It takes minutes to believe that.
+fn a_line_that_stays_cut_ends_a_backup(world: &World) {
+    let depot = Depot::open(world);
+    fill(world, 80);
+    for destination in ["far", "vault"] {
+        let (client, line) = cut_off(world, &depot, destination);
+        let output = client.wait_with_output().expect("it ends");
+        drop(line);
+        assert_eq!(output.status.code(), Some(1), "{}", both(&output));
+        assert_eq!(listed(world, destination), Vec::<String>::new());
+        world.ok(["backup", "depot", destination]);
         world.ok(["verify-backup", &format!("{destination}/depot")]);
     }
     depot.close(world);
