@@ -10,13 +10,21 @@ import clouds
 import installing
 import many
 import serving
+import sleeping
 import updating
 import uploading
 from nodes import World
 from table import Row, table
 
 # What is measured on the one node that is set up, in this order: an idle node first.
-ON_A_NODE = {"serving": serving, "updating": updating, "uploading": uploading, "backups": backups, "many": many}
+ON_A_NODE = {
+    "serving": serving,
+    "sleeping": sleeping,
+    "updating": updating,
+    "uploading": uploading,
+    "backups": backups,
+    "many": many,
+}
 NAMES = ["installing", *ON_A_NODE, "clouds"]
 
 

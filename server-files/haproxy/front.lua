@@ -27,3 +27,30 @@ core.register_service("maintenance", "http", function(applet)
         applet:send(page)
     end
 end)
+
+-- An app that sleeps: asks the waker for the port at which its slot listens, which takes as long as the start of the app. The
+-- waker may be killed; then it is asked again.
+local PATIENCE = 64
+
+core.register_action("wake", { "http-req" }, function(txn)
+    local app = txn:get_var("txn.app")
+    local deadline = core.now().sec + PATIENCE
+    local said
+    repeat
+        local waker = core.tcp()
+        waker:settimeout(PATIENCE)
+        if waker:connect("unix@/run/cloudtool/wake.sock") then
+            waker:send(app .. "\n")
+            said = waker:receive("*l")
+        end
+        waker:close()
+        if not said then
+            core.msleep(50)
+        end
+    until said or core.now().sec > deadline
+    if said and said:match("^%d+$") then
+        txn:set_var("txn.route", (txn:get_var("txn.route"):gsub("^~%d+", said)))
+    else
+        txn:set_var("txn.route", "!")
+    end
+end)

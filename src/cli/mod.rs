@@ -46,6 +46,7 @@ mod service_rotate;
 mod setup_node;
 mod several;
 mod shell;
+mod sleep;
 mod ssh;
 mod sshd;
 mod switch_nodes;
@@ -53,6 +54,7 @@ mod unfinished;
 mod update;
 mod validate;
 mod verify_backup;
+mod wake;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -171,6 +173,7 @@ enum Command {
     ServiceRotate(service_rotate::ServiceRotate),
     SetupNode(setup_node::SetupNode),
     Shell(shell::Shell),
+    Sleep(sleep::Sleep),
     Ssh(ssh::Ssh),
     /// Switch stopped nodes on
     StartNode(SwitchNodes),
@@ -181,6 +184,7 @@ enum Command {
     Update(update::Update),
     Validate(validate::Validate),
     VerifyBackup(verify_backup::VerifyBackup),
+    Wake(wake::Wake),
 }
 
 /// Which node an app command is for.
@@ -282,6 +286,7 @@ fn run(cli: Cli, ui: &Ui, unfinished: &Unfinished) -> Result<(), Failure> {
         Command::ServiceRotate(args) => service_rotate::run(&context, args),
         Command::SetupNode(args) => setup_node::run(&context, args),
         Command::Shell(args) => shell::run(&context, args),
+        Command::Sleep(args) => sleep::run(&context, args),
         Command::Ssh(args) => ssh::run(&context, args),
         Command::StartNode(args) => switch_nodes::run(&context, Switch::Start, args),
         Command::StopNode(args) => switch_nodes::run(&context, Switch::Stop, args),
@@ -289,6 +294,7 @@ fn run(cli: Cli, ui: &Ui, unfinished: &Unfinished) -> Result<(), Failure> {
         Command::Update(args) => update::run(&context, args),
         Command::Validate(args) => validate::run(&context, args),
         Command::VerifyBackup(args) => verify_backup::run(&context, args),
+        Command::Wake(args) => wake::run(&context, args),
     }
 }
 

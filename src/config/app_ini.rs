@@ -37,13 +37,15 @@ impl AppConfig {
     }
 }
 
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 22] = [
     "app_name",
     "default_host",
     "default_location",
     "drain_timeout",
     "health_check",
     "health_timeout",
+    "idle_ignore",
+    "idle_stop",
     "memory",
     "packages",
     "php_root",
@@ -196,6 +198,8 @@ impl<'a> Reader<'a> {
             request_timeout: self.seconds("request_timeout", 60, 1..=24 * 3600),
             drain_timeout: self.seconds("drain_timeout", 30, 1..=3600),
             env: self.env(),
+            idle_stop: self.value("idle_stop", None, |text| values::seconds(text, 1..=24 * 3600).map(Some)),
+            idle_ignore: self.idle_ignore(),
             backup: self.backup(),
         }
     }
@@ -245,6 +249,17 @@ impl<'a> Reader<'a> {
             }
         }
         services
+    }
+
+    fn idle_ignore(&mut self) -> Vec<String> {
+        let words = self.words("idle_ignore");
+        if let (Some((line, _)), None) = (words.first(), self.section.entry("idle_stop")) {
+            self.warn(*line, "idle_ignore", "without `idle_stop` the app never sleeps, and this has no effect");
+        }
+        words
+            .into_iter()
+            .filter_map(|(line, text)| self.checked(line, "idle_ignore", values::path_prefix(&text)))
+            .collect()
     }
 
     fn update_fetch(&mut self, platform: Platform) -> Vec<Fetch> {

@@ -36,6 +36,12 @@ pub struct Settings {
     /// Seconds.
     pub drain_timeout: u32,
     pub env: BTreeMap<String, String>,
+    /// After how many seconds without a visitor the app sleeps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_stop: Option<u32>,
+    /// Paths, with all below them, whose requests keep no app awake.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub idle_ignore: Vec<String>,
     /// `[backup]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupPlan>,

@@ -115,6 +115,16 @@ pub fn url_path(text: &str) -> Result<String, String> {
     }
 }
 
+/// A path that others begin with: `/health`.
+pub fn path_prefix(text: &str) -> Result<String, String> {
+    let path = text.trim_end_matches('/');
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._~-/".contains(c);
+    if path.len() > 200 || !path.starts_with('/') || path.contains("//") || !path.chars().all(allowed) {
+        return Err(format!("{} is not a path like /health, of letters, digits and . _ ~ -", quoted(text)));
+    }
+    Ok(path.to_owned())
+}
+
 /// The name of an apt package.
 pub fn package(text: &str) -> Result<String, String> {
     let first = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();

@@ -48,6 +48,7 @@ mod rotation;
 mod runners;
 mod service_tools;
 mod services;
+mod sleeping;
 mod stores;
 mod versions;
 
@@ -118,7 +119,8 @@ fn main() -> ExitCode {
         ("drills", drills::TESTS),
         ("versions", versions::TESTS),
     ];
-    let living: &[File] = &[("disabling", disabling::TESTS), ("runners", runners::TESTS)];
+    let living: &[File] =
+        &[("disabling", disabling::TESTS), ("sleeping", sleeping::TESTS), ("runners", runners::TESTS)];
     let files = match world::part().as_deref() {
         None => [apps, data, living].concat(),
         Some("apps") => apps.to_vec(),

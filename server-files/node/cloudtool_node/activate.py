@@ -42,7 +42,7 @@ def take_over(ctx, current: state.State, location: str, owner: state.State) -> N
         ctx.commit()
         current.set_locations(united(current.locations, [location]))
         owner.set_locations([known for known in owner.locations if known != location], claim=False)
-        route(current, owner)
+        front.route(current, owner)
         current.save()
         owner.save()
 
@@ -61,18 +61,10 @@ def deactivate(ctx, _payload) -> dict:
             with ctx.step("switch"), lock.node(ctx):
                 ctx.commit()
                 current.set_locations([known for known in current.locations if known != location])
-                route(current)
+                front.route(current)
                 current.save()
         removed.append({"location": location, "app": app})
     return {"removed": removed, "unknown": unknown}
-
-
-def route(*changed: state.State) -> None:
-    """Makes the front's routes with some states as they will be."""
-    names = {current.app for current in changed}
-    maps = front.desired([*changed, *(other for other in state.load_all() if other.app not in names)])
-    front.write_files(maps)
-    front.apply(maps)
 
 
 def owner_of(location: str) -> str | None:

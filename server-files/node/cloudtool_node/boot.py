@@ -36,9 +36,16 @@ def wanted(found: state.State) -> list[str]:
     ending = expiry.wanted(found)
     if found.live is None or found.moved_to:
         return ending
-    units = [*ending, paths.app_unit(found.app, found.live_slot)]
+    units = [*ending, *awake(found)]
     units += [paths.wake_socket(found.app, found.idle_slot)] if found.previous else []
     return units + ([paths.backup_timer(found.app)] if os.path.exists(paths.backup_plan(found.app)) else [])
+
+
+def awake(found: state.State) -> list[str]:
+    """Whoever slept goes on sleeping."""
+    if found.asleep:
+        return []
+    return [paths.app_unit(found.app, found.live_slot), *([paths.IDLE_TIMER] if found.idle_stop else [])]
 
 
 def configure(found: state.State) -> None:

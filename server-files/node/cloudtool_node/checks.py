@@ -201,6 +201,11 @@ def settings(value) -> dict:
     whole_number(value.setdefault("threads", 8), "threads", 1, 512)
     whole_number(value.setdefault("request_timeout", 60), "request_timeout", 1, 86400)
     whole_number(value.setdefault("drain_timeout", 30), "drain_timeout", 1, 3600)
+    if value.setdefault("idle_stop", None) is not None:
+        whole_number(value["idle_stop"], "idle_stop", 1, 86400)
+    for path in _default_list(value, "idle_ignore", texts):
+        if not re.fullmatch(r"/[A-Za-z0-9._~/-]+", path):
+            raise bad(f"idle_ignore {path!r} is not a path like /health.")
     if value.setdefault("memory", None) is not None:
         whole_number(value["memory"], "memory", 8 << 20, 1 << 50)
     variables(value.setdefault("env", {}), "[env]")

@@ -87,6 +87,8 @@ class Context:
         self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         # Locks that a script of a service holds too: when we are killed, whoever comes next waits for the script's end.
         self.held: list[int] = []
+        # The apps whose live slot nobody else starts or stops now (lock.waking).
+        self.waking: set[str] = set()
         # What is to be closed when the request is over.
         self.at_end = contextlib.ExitStack()
 

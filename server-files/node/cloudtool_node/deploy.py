@@ -6,7 +6,23 @@ a kill at any moment before leaves the old release, and recover.py takes the res
 
 import time
 
-from . import checks, front, health, hooks, lock, maintenance, moves, paths, prune, recover, slots, state, users
+from . import (
+    checks,
+    files,
+    front,
+    health,
+    hooks,
+    lock,
+    maintenance,
+    moves,
+    paths,
+    prune,
+    recover,
+    slots,
+    state,
+    users,
+    waking,
+)
 from .context import Failure
 from .session import require_program
 from .stage import Manifest, Staged, stage
@@ -95,6 +111,8 @@ class Deployment:
             "venv": self.launch.venv,
             "services": [service["name"] for service in order.settings["services"]],
             "platform": order.settings["platform"],
+            "idle_stop": order.settings["idle_stop"],
+            "idle_ignore": order.settings["idle_ignore"],
         }
         added = switch(ctx, self.state, self.slot, self.release, self.routed(), entry)
         drain(ctx, self.state)
@@ -287,7 +305,8 @@ def switch(
         if uses:
             planned.adopt(uses)
         planned.switch(slot, release, ctx.by, locations)
-        with lock.node(ctx):
+        planned.awake = slot != current.live_slot
+        with lock.waking(ctx, current.app), lock.node(ctx):
             check_conflicts(current, locations)
             ctx.commit()
             try:
@@ -296,12 +315,15 @@ def switch(
                 front.write_files(maps)
                 front.apply(maps)
                 planned.save()
+                if planned.awake:
+                    files.remove(paths.asleep(planned.app))
             except BaseException:
                 restore_front()
                 raise
     added = [location for location in locations if location not in current.locations]
     current.fields = planned.fields
     maintenance.remind(ctx, current)
+    waking.watch(ctx, current)
     return added
 
 

@@ -1,6 +1,6 @@
 """`disable`: an app that goes on as it is, and whose visitors the front answers with 503; `enable` is the way back."""
 
-from . import activate, checks, front, lock, maintenance, moves, paths, recover, rollback
+from . import checks, front, lock, maintenance, moves, paths, recover, rollback
 from .times import now
 
 
@@ -26,7 +26,7 @@ def change(ctx, app: str, disabled: dict | None) -> dict:
             current.fields["disabled"] = disabled
             if disabled:
                 maintenance.settle_page(ctx, current)
-            activate.route(current)
+            front.route(current)
             current.save()
             # The page goes when nobody is led to it any more.
             maintenance.settle_page(ctx, current)

@@ -4,8 +4,12 @@ import socket
 
 from . import files, paths
 from .context import Failure
+from .state import load_all
 
-MAPS = (paths.ROUTES_MAP, paths.WILDCARDS_MAP, paths.ALLOWED_MAP)
+MAPS = (paths.ROUTES_MAP, paths.WILDCARDS_MAP, paths.ALLOWED_MAP, paths.QUIET_MAP)
+# The table of the last visits, and for how many seconds it has one (haproxy.cfg).
+VISITS = "visits"
+VISITS_KEPT = 25 * 3600
 # HAProxy reads a command into one buffer of 16 KB.
 MAX_COMMAND = 8000
 
@@ -15,13 +19,16 @@ def desired(states) -> dict[str, dict[str, str]]:
     asked: dict[str, str] = {}
     implied: dict[str, str] = {}
     allowed: dict[str, str] = {}
+    quiet: dict[str, str] = {}
     for state in sorted(states, key=lambda state: state.claimed):
         if state.live is None:
             continue
         if state.disabled:
             allowed |= {f"{state.app}/{address}": "1" for address in state.disabled["allow"]}
-        live = _to(state, state.live, _target(state, state.port(state.live_slot)))
-        previous = state.previous and _to(state, state.previous, _target(state, state.wake_port(state.idle_slot)))
+        quiet |= {f"{state.app}{path.rstrip('/')}/": "1" for path in state.entry(state.live).get("idle_ignore") or []}
+        mark = "~" if state.asleep else ""
+        live = _to(state, state.live, _target(state, f"{mark}{state.port(state.live_slot)}"), "|s" * may_sleep(state))
+        previous = state.previous and _to(state, state.previous, _target(state, f"{state.wake_port(state.idle_slot)}"))
         for location in state.locations:
             host, slash, path = location.partition("/")
             mount = slash + path
@@ -38,31 +45,44 @@ def desired(states) -> dict[str, dict[str, str]]:
         paths.ROUTES_MAP: {key: value for key, value in routes.items() if not key.startswith(".")},
         paths.WILDCARDS_MAP: {key: value for key, value in routes.items() if key.startswith(".")},
         paths.ALLOWED_MAP: allowed,
+        paths.QUIET_MAP: quiet,
     }
+
+
+def may_sleep(state) -> bool:
+    return bool(state.idle_stop) or state.asleep
 
 
 def _key(location: str) -> str:
     return location.removeprefix("*") + "/"
 
 
-def _target(state, port: int) -> str:
+def _target(state, port: str) -> str:
     """Where requests go: a port of this node, nowhere for the moment, or another node, which takes the path as it came."""
     if state.held:
         return "!"
     if state.moved_to:
         return f"@{state.moved_to}"
-    return f"-{port}" if state.disabled else str(port)
+    return f"-{port}" if state.disabled else port
 
 
-def _to(state, release: str, target: str):
+def _to(state, release: str, target: str, more: str = ""):
     timeout = state.entry(release)["timeout"] * 1000
 
     def value(mount: str) -> str:
         if state.moved_to:
             return f"{target}|0||{timeout}|{state.app}"
-        return f"{target}|{mount.count('/')}|{mount}|{timeout}|{state.app}"
+        return f"{target}|{mount.count('/')}|{mount}|{timeout}|{state.app}{more}"
 
     return value
+
+
+def route(*changed) -> None:
+    """Makes the front's routes with some states as they will be. The caller holds the node."""
+    names = {state.app for state in changed}
+    maps = desired([*changed, *(other for other in load_all() if other.app not in names)])
+    write_files(maps)
+    apply(maps)
 
 
 def write_files(maps: dict[str, dict[str, str]]) -> bool:
@@ -114,6 +134,26 @@ def show() -> dict[str, dict[str, str]]:
             elif line.strip():
                 raise _unusable(line)
     return maps
+
+
+def visits() -> dict[str, tuple[float, bool]]:
+    """Of apps that may sleep: how many seconds ago somebody asked for one, and whether a request is running."""
+    return visits_in(_ask(f"show table {VISITS}"))
+
+
+def visits_in(table: str) -> dict[str, tuple[float, bool]]:
+    found = {}
+    for line in table.splitlines():
+        fields = dict(word.split("=", 1) for word in line.split() if "=" in word)
+        if "key" in fields:
+            found[fields["key"]] = (VISITS_KEPT - int(fields["exp"]) / 1000, fields["use"] != "0")
+    return found
+
+
+def uptime() -> float:
+    """For how many seconds the front has been counting visits."""
+    lines = dict(line.split(": ", 1) for line in _ask("show info").splitlines() if ": " in line)
+    return float(lines.get("Uptime_sec", "0"))
 
 
 def require(path: str) -> None:

@@ -9,10 +9,10 @@ too, ends with the app serving here.
 import time
 
 from . import (
-    activate,
     backup,
     checks,
     files,
+    front,
     lock,
     maintenance,
     moves,
@@ -33,7 +33,7 @@ def hand_over(ctx, payload) -> dict:
     app = checks.app_name(ctx.request.get("app"))
     to = checks.address(ctx.request.get("to"))
     patience = checks.whole_number(ctx.request.get("patience"), "patience", 1, 86400)
-    with lock.app(ctx, app, "move"), lock.backup(ctx, app):
+    with lock.app(ctx, app, "move"), lock.backup(ctx, app), lock.waking(ctx, app):
         current = restore.recovered(ctx, app)
         launch = renew.require_live(current)
         if ctx.request.get("release") != current.live:
@@ -82,7 +82,7 @@ def hold(ctx, current: state.State) -> None:
     """From now on nobody reaches the app, and nothing of it runs: its data do not change."""
     with lock.node(ctx):
         current.held = True
-        activate.route(current)
+        front.route(current)
     slots.systemctl(ctx, "stop", *slots.all_units(current.app))
 
 
@@ -93,7 +93,8 @@ def forward(ctx, current: state.State, to: str) -> None:
         current.held = False
         current.fields["moved_to"] = to
         current.save()
-        activate.route(current)
+        files.remove(paths.asleep(current.app))
+        front.route(current)
 
 
 def arrive(ctx, payload) -> dict:

@@ -55,6 +55,24 @@ def backup(ctx, name: str):
 
 
 @contextlib.contextmanager
+def waking(ctx, name: str):
+    """Holds which slot of an app is live and whether it runs, for as long as it takes to start or to stop it. Who holds it
+    already goes on."""
+    if name in ctx.waking:
+        yield
+        return
+    fd = _acquire(ctx, f"{paths.LOCKS}/waking-{name}", 600, "waking this app, or putting it to sleep")
+    ctx.waking.add(name)
+    try:
+        yield
+    finally:
+        ctx.waking.remove(name)
+        with contextlib.suppress(OSError):
+            os.unlink(f"{paths.LOCKS}/waking-{name}")
+        os.close(fd)
+
+
+@contextlib.contextmanager
 def setup(ctx):
     """Two set-ups of one node at once would wait for each other in apt, and mix their reloads."""
     fd = _acquire(ctx, f"{paths.LOCKS}/setup", ctx.request.get("lock_timeout") or 0, "setting this node up")

@@ -10,6 +10,7 @@ FRONT = f"{ETC}/front"
 ROUTES_MAP = f"{FRONT}/routes.map"
 WILDCARDS_MAP = f"{FRONT}/wildcards.map"
 ALLOWED_MAP = f"{FRONT}/allowed.map"
+QUIET_MAP = f"{FRONT}/quiet.map"
 MAINTENANCE = f"{FRONT}/maintenance"
 SERVICE_SETTINGS = f"{ETC}/services"
 FRONT_SOCKET = "/run/haproxy/cloudtool.sock"
@@ -24,9 +25,11 @@ LOCKS = f"{VAR}/locks"
 BACKUPS = f"{VAR}/backups"
 SNAPSHOTS = f"{VAR}/snapshots"
 COPIES = f"{VAR}/copies"
+ASLEEP = f"{VAR}/asleep"
 AUDIT_LOG = f"{VAR}/audit.log"
 LOGS = "/var/log/cloudtool"
 RUN = "/run/cloudtool"
+IDLE_TIMER = "cloudtool-idle.timer"
 UNITS = "/etc/systemd/system"
 UNIT_PROPERTIES = "/etc/systemd/system.control"
 LOGROTATE = "/etc/logrotate.d"
@@ -83,6 +86,11 @@ def slot_port(name: str, slot: str) -> str:
 
 def app_secret(name: str) -> str:
     return f"{ETC}/apps/{name}/secret"
+
+
+def asleep(name: str) -> str:
+    """There while the app sleeps."""
+    return f"{ASLEEP}/{name}"
 
 
 def maintenance_page(name: str) -> str:

@@ -29,7 +29,7 @@ def version(_ctx, _payload) -> dict:
 def describe(found: state.State, request: dict) -> dict:
     digest = request.get("digest")
     entry = found.entry(found.live) if found.live else None
-    healthy = bool(found.live) and http1.listens(found.port(found.live_slot))
+    healthy = bool(found.live) and (found.asleep or http1.listens(found.port(found.live_slot)))
     same = bool(healthy and digest and entry and entry["digest"] == digest)
     answer = {
         "name": found.app,

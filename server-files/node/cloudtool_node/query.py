@@ -27,7 +27,7 @@ def describe(found: state.State, shown: dict) -> dict:
         "live": found.live,
         "previous": found.previous,
         "slot": found.live_slot,
-        "state": "moved" if found.moved_to else running_state(unit),
+        "state": "moved" if found.moved_to else "asleep" if found.asleep else running_state(unit),
         "platform": entry["platform"] if entry else None,
         "locations": [] if found.moved_to else found.locations,
         "forwards": found.locations if found.moved_to else [],
@@ -40,6 +40,7 @@ def describe(found: state.State, shown: dict) -> dict:
         "copy_of": found.fields.get("copy_of"),
         "expires": found.fields.get("expires"),
         "disabled": found.disabled,
+        "idle_stop": found.idle_stop,
         "backup": backup_of(found.app),
     }
 

@@ -125,6 +125,8 @@ def settle_live(ctx, state: State, units: Units) -> list[str]:
     # A switch to other shares may have been cut short: then the slot's files are right, and what is kept is not yet.
     if launch.fits(state):
         slots.configure(state, slot, launch)
+    if state.asleep and not is_waking(ctx, state, units):
+        return []
     if units.active(paths.app_unit(app, slot)) and http1.listens(state.port(slot)):
         return []
     stop_waking(ctx, app, slot, units)
@@ -133,6 +135,14 @@ def settle_live(ctx, state: State, units: Units) -> list[str]:
     while not http1.listens(state.port(slot)) and time.monotonic() < deadline:
         time.sleep(0.01)
     return [f"started {release} again"]
+
+
+def is_waking(ctx, state: State, units: Units) -> bool:
+    """A sleeping app whose slot runs was woken, or was not stopped yet when somebody was killed: it is awake."""
+    with lock.waking(ctx, state.app):
+        if units.active(paths.app_unit(state.app, state.live_slot)):
+            files.remove(paths.asleep(state.app))
+    return not state.asleep
 
 
 def settle_others(ctx, state: State, units: Units, seen: bool) -> list[str]:

@@ -2,7 +2,7 @@
 
 import os
 
-from . import activate, checks, expiry, files, lock, paths, schedule, slots, state, users
+from . import checks, expiry, files, front, lock, paths, schedule, slots, state, users
 from .context import Failure
 from .state import SLOTS
 
@@ -18,7 +18,12 @@ def remove(ctx, _payload) -> dict:
 
 
 def take_away(ctx, app: str, current: state.State | None, with_data: bool) -> dict:
-    """The caller holds the app."""
+    """The caller holds the app. Nobody wakes it until nothing is left that could be."""
+    with lock.waking(ctx, app):
+        return _take_away(ctx, app, current, with_data)
+
+
+def _take_away(ctx, app: str, current: state.State | None, with_data: bool) -> dict:
     names = services_of(app, current)
     platform = platform_of(current)
     ctx.commit()
@@ -26,7 +31,7 @@ def take_away(ctx, app: str, current: state.State | None, with_data: bool) -> di
     if current is not None:
         with ctx.step("switch"), lock.node(ctx):
             current.set_locations([])
-            activate.route(current)
+            front.route(current)
             current.save()
         with ctx.step("stop"):
             stop(ctx, app)
@@ -76,6 +81,7 @@ def remove_files(ctx, app: str, with_data: bool) -> None:
         files.remove(paths.slot_port(app, slot))
     files.remove(paths.logrotate(app))
     files.remove(paths.maintenance_page(app))
+    files.remove(paths.asleep(app))
     files.remove_tree(paths.copies(app))
     if with_data:
         files.remove_tree(paths.app(app))

@@ -37,7 +37,9 @@ VERBS = {
     "rotate": ("rotate", True),
     "schedule": ("schedule", True),
     "setup": ("setup", True),
+    "sleep": ("sleeping", True),
     "shares": ("share_info", False),
+    "wake": ("sleeping", True),
     "verify": ("restore", True),
     "version": ("probe", False),
 }
@@ -60,6 +62,14 @@ def main() -> int:
         from . import schedule
 
         return schedule.run(sys.argv[2])
+    if sys.argv[1:] == ["waker"]:
+        from . import waker
+
+        return waker.main()
+    if sys.argv[1:] == ["idle"]:
+        from . import unattended
+
+        return unattended.idle()
     if sys.argv[1:2] in (["expire"], ["guard"]):
         from . import unattended
 

@@ -44,15 +44,19 @@ DIRECTORIES = (
     (paths.SECRETS, 0o700),
     (paths.INSTALLED_SERVICES, 0o700),
     (paths.LOCKS, 0o700),
+    (paths.ASLEEP, 0o700),
     (paths.BACKUPS, 0o700),
     (paths.RUN, 0o755),
     (paths.LOGS, 0o755),
 )
 
+# Wakes sleeping apps for the front, as whose user it is reached.
+WAKER = "cloudtool-waker.socket"
 # Units that start with the node, and the targets that start them.
 ENABLED = {
     "cloudtool-boot.service": "multi-user.target",
     "cloudtool-firewall.service": "sysinit.target",
+    WAKER: "sockets.target",
 }
 ROOM_FOR_PACKAGES_MB = 600
 ROOM_MB = 100
@@ -268,6 +272,8 @@ class Setup:
         )
         firewall.load(self, units["cloudtool-firewall.service"]["ActiveState"] == "active")
         sshd.reload(self, units[sshd.UNIT]["ActiveState"] == "active")
+        if self.note(f"{WAKER} started", units[WAKER]["ActiveState"] != "active"):
+            self.ctx.run(["systemctl", "start", WAKER], code="setup")
         self.start_front(units["haproxy.service"])
         timers = [
             name for name in ("apt-daily.timer", "apt-daily-upgrade.timer") if units[name]["ActiveState"] != "active"

@@ -169,11 +169,11 @@ def show(ctx, units: list[str]) -> dict[str, dict[str, str]]:
     return found
 
 
-def start(ctx, state, slot: str) -> None:
-    """Returns when the slot was started; one with a command, when that listens."""
+def start(ctx, state, slot: str, patience: int | None = None) -> None:
+    """Returns when the slot was started; one with a command, when that listens. `patience`: how many seconds that may take."""
     unit = paths.app_unit(state.app, slot)
     began = time.time()
-    result = systemctl(ctx, "start", unit, check=False)
+    result = ctx.run(["systemctl", "start", unit], check=False, timeout=patience, code="start")
     if result.returncode != 0:
         raise Failure(
             "start",

@@ -38,6 +38,8 @@ class Uses:
 class State:
     # Requests are held back: its data are about to leave the node. Nowhere written, so that nothing can be left of it.
     held = False
+    # Awake as soon as it is routed so, whatever is still written.
+    awake = False
 
     def __init__(self, fields: dict):
         # A state that an earlier version wrote has no shares or no logins.
@@ -124,6 +126,16 @@ class State:
     def disabled(self) -> dict | None:
         """Who disabled the app (`by`), when (`at`), and the addresses that it serves all the same (`allow`)."""
         return self.fields.get("disabled")
+
+    @property
+    def idle_stop(self) -> int | None:
+        """After how many seconds without a visitor the app sleeps."""
+        return (self.entry(self.live) or {}).get("idle_stop") if self.live and not self.moved_to else None
+
+    @property
+    def asleep(self) -> bool:
+        """The live slot is stopped, and the front has it woken for whoever asks: see sleeping.py."""
+        return not self.awake and os.path.exists(paths.asleep(self.app))
 
     @property
     def uses(self) -> Uses:

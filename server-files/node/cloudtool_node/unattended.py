@@ -1,12 +1,23 @@
-"""What systemd has the node program do, without a client: `expire APP` and `guard APP`. What it says goes to the journal."""
+"""What systemd has the node program do, without a client: `expire APP`, `guard APP` and `idle`. What it says goes to the journal."""
 
 import os
 
-from . import audit, expiry, hand_over
+from . import audit, expiry, hand_over, sleeping
 from .context import Context, Failure, Writer
 
 WORK = {"expire": expiry.end, "guard": hand_over.watch}
 PATIENCE = 86400
+
+
+def idle() -> int:
+    """Nobody asked for it, and it is over in a moment: it leaves no record."""
+    ctx = Context({"verb": "sleep", "by": "idle_stop"}, Writer(os.open(os.devnull, os.O_WRONLY)))
+    try:
+        sleeping.look(ctx)
+    except Failure as failure:
+        print(failure.message)
+        return 1
+    return 0
 
 
 def main(what: str, app: str) -> int:

@@ -74,6 +74,28 @@ class Routes(unittest.TestCase):
         self.assertEqual(maps[paths.ROUTES_MAP]["other.com/"], "20004|0||60000|other")
         self.assertEqual(maps[paths.ALLOWED_MAP], {"shop/192.0.2.1": "1", "shop/2001:db8::1": "1"})
 
+    def test_an_app_that_sleeps_has_a_mark_and_its_previous_release_has_none(self):
+        sleeper = state()
+        sleeper.entry("v2").update(idle_stop=60, idle_ignore=["/health", "/a/b/"])
+        with tempfile.TemporaryDirectory() as directory, mock.patch.object(paths, "ASLEEP", directory):
+            awake = self.routes(sleeper)
+            open(f"{directory}/shop", "w").close()
+            maps = front.desired([sleeper])
+            asleep = maps[paths.ROUTES_MAP]
+            sleeper.awake = True
+            self.assertEqual(self.routes(sleeper), awake)
+        self.assertEqual(awake["shop.com/"], "20000|0||60000|shop|s")
+        self.assertEqual(asleep["shop.com/"], "~20000|0||60000|shop|s")
+        self.assertEqual(asleep["prev.shop.com/"], "20003|0||60000|shop")
+        self.assertEqual(maps[paths.QUIET_MAP], {"shop/health/": "1", "shop/a/b/": "1"})
+
+    def test_a_disabled_app_that_sleeps_has_both_marks(self):
+        sleeper = state()
+        sleeper.fields["disabled"] = {"at": "", "by": "", "allow": []}
+        with tempfile.TemporaryDirectory() as directory, mock.patch.object(paths, "ASLEEP", directory):
+            open(f"{directory}/shop", "w").close()
+            self.assertEqual(self.routes(sleeper)["shop.com/"], "-~20000|0||60000|shop|s")
+
     def test_wildcards_have_their_own_map(self):
         maps = front.desired([state(locations=["*.shop.com/x"])])
         self.assertEqual(maps[paths.ROUTES_MAP], {})

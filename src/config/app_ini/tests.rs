@@ -332,3 +332,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_app_that_may_sleep() {
+    let dir = app(&["app.py"]);
+    let read = |ini: &str| parse_in(dir.path(), &format!("[production]\napp_name = a\nrunner = app.py\n{ini}"));
+    let config = read("idle_stop = 30m\nidle_ignore = /health /a/b/\n").unwrap();
+    assert_eq!(config.settings.idle_stop, Some(1800));
+    assert_eq!(config.settings.idle_ignore, ["/health", "/a/b"]);
+    assert!(config.warnings.is_empty());
+    assert_eq!(read("idle_ignore = /health\n").unwrap().warnings.len(), 1);
+    let problems = read("idle_stop = 2d\nidle_ignore = health /a//b /a?b\n").unwrap_err();
+    assert_eq!(problems.lines().filter(|line| line.contains("idle_")).count(), 4, "{problems}");
+}
