@@ -1,4 +1,4 @@
-"""Runs the command of an app as its unit's main process.
+"""Runs a command of an app as its unit's main process: a runner, or one of [process:NAME] and [cron:NAME].
 
 The argument is a JSON file (commands.py writes it): `words` is the command line, run without a shell in `directory`; `port`
 stands for $PORT in it; what it prints goes to the file `log`, each line with the time, the release and `name`.
@@ -30,10 +30,10 @@ LAST_WORDS = 0.5
 def main(path):
     with open(path) as file:
         told = json.load(file)
-    log = Log(told["log"], told["name"])
+    log = Log(told["log"], os.environ.get("CLOUDTOOL_PROCESS") or told["name"])
     stop = Stopping()
     failures = read_failures()
-    if failures:
+    if failures and not told.get("once"):
         wait = min(2 ** (failures - 1), MOST_WAIT)
         notify(f"STATUS=failed {failures} times in a row, waits {wait} s")
         stop.sleep(wait)
@@ -42,6 +42,8 @@ def main(path):
     began = time.monotonic()
     status = run(told, log, stop)
     seconds = time.monotonic() - began
+    if told.get("once"):
+        return status
     if stop.asked:
         # However it ended: it was told to.
         return 0

@@ -1,5 +1,5 @@
 <?php
-// Before every PHP script: the mount where PHP looks for it, the update flag, nothing of the front's own headers.
+// Before every PHP script: the mount where PHP looks for it, the flags of the node's own requests, nothing of the front's own headers.
 (static function (): void {
     $mount = $_SERVER['HTTP_X_CLOUDTOOL_MOUNT'] ?? '';
     if ($mount !== '') {
@@ -11,9 +11,10 @@
     }
     $update = $_SERVER['HTTP_X_CLOUDTOOL_UPDATE'] ?? '';
     if ($update !== '' && hash_equals((string) file_get_contents((string) getenv('CLOUDTOOL_SECRET_FILE')), $update)) {
-        $_SERVER['cloudtool.update'] = true;
+        $cron = $_SERVER['HTTP_X_CLOUDTOOL_CRON'] ?? '';
+        $_SERVER[$cron === '' ? 'cloudtool.update' : 'cloudtool.cron'] = $cron === '' ? true : $cron;
     }
-    unset($_SERVER['HTTP_X_CLOUDTOOL_MOUNT'], $_SERVER['HTTP_X_CLOUDTOOL_UPDATE']);
+    unset($_SERVER['HTTP_X_CLOUDTOOL_MOUNT'], $_SERVER['HTTP_X_CLOUDTOOL_UPDATE'], $_SERVER['HTTP_X_CLOUDTOOL_CRON']);
     // Where the runner got a request that names no script, its own name is what an app builds its links from.
     $root = (string) getenv('CLOUDTOOL_RELEASE_DIR');
     $runner = (string) getenv('CLOUDTOOL_RUNNER');

@@ -67,7 +67,7 @@ def load_module(path):
 
 
 def with_location(app):
-    """Puts the mount where WSGI wants it, and says which requests are the node's own (update_fetch)."""
+    """Puts the mount where WSGI wants it, and says which requests are the node's own (update_fetch, fetch of [cron:NAME])."""
     with open(os.environ["CLOUDTOOL_SECRET_FILE"]) as file:
         secret = file.read()
 
@@ -77,12 +77,13 @@ def with_location(app):
             environ["SCRIPT_NAME"] = mount + environ.get("SCRIPT_NAME", "")
             environ["REQUEST_URI"] = mount + environ.get("REQUEST_URI", "")
         update = environ.pop("HTTP_X_CLOUDTOOL_UPDATE", None)
+        cron = environ.pop("HTTP_X_CLOUDTOOL_CRON", None)
         if update:
             # Only here: it loads OpenSSL, which would be a tenth of what an idle process needs.
             import hmac
 
             if hmac.compare_digest(update, secret):
-                environ["cloudtool.update"] = True
+                environ["cloudtool.cron" if cron else "cloudtool.update"] = cron or True
         return app(environ, start_response)
 
     return application

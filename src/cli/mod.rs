@@ -32,14 +32,17 @@ mod list_sizes;
 mod login_keys;
 mod logs;
 mod move_app;
+mod ps;
 mod query;
 mod ranges;
 mod refresh;
 mod releases;
 mod remote_line;
 mod remove;
+mod restart;
 mod restore;
 mod rollback;
+mod scale;
 mod service_console;
 mod service_info;
 mod service_rotate;
@@ -158,16 +161,19 @@ enum Command {
     ListSizes(list_sizes::ListSizes),
     Logs(logs::Logs),
     MoveApp(move_app::MoveApp),
+    Ps(ps::Ps),
     Query(query::Query),
     /// Reboot nodes
     RebootNode(SwitchNodes),
     Refresh(refresh::Refresh),
     Releases(releases::Releases),
     Remove(remove::Remove),
+    Restart(restart::Restart),
     Restore(restore::Restore),
     /// Let suspended nodes go on
     ResumeNode(SwitchNodes),
     Rollback(rollback::Rollback),
+    Scale(scale::Scale),
     ServiceConsole(service_console::ServiceConsole),
     ServiceInfo(service_info::ServiceInfo),
     ServiceRotate(service_rotate::ServiceRotate),
@@ -273,14 +279,17 @@ fn run(cli: Cli, ui: &Ui, unfinished: &Unfinished) -> Result<(), Failure> {
         Command::ListSizes(args) => list_sizes::run(&context, args),
         Command::Logs(args) => logs::run(&context, args),
         Command::MoveApp(args) => move_app::run(&context, args),
+        Command::Ps(args) => ps::run(&context, args),
         Command::Query(args) => query::run(&context, args),
         Command::RebootNode(args) => switch_nodes::run(&context, Switch::Reboot, args),
         Command::Refresh(args) => refresh::run(&context, args),
         Command::Releases(args) => releases::run(&context, args),
         Command::Remove(args) => remove::run(&context, args),
+        Command::Restart(args) => restart::run(&context, args),
         Command::Restore(args) => restore::run(&context, args),
         Command::ResumeNode(args) => switch_nodes::run(&context, Switch::Resume, args),
         Command::Rollback(args) => rollback::run(&context, args),
+        Command::Scale(args) => scale::run(&context, args),
         Command::ServiceConsole(args) => service_console::run(&context, args),
         Command::ServiceInfo(args) => service_info::run(&context, args),
         Command::ServiceRotate(args) => service_rotate::run(&context, args),

@@ -85,7 +85,7 @@ fn state(app: &Value) -> String {
     format!("{}{disabled}", words(&app["state"]))
 }
 
-/// What is not well with an app's backups.
+/// What is not well with an app's backups, processes and cron jobs.
 pub(super) fn warnings(app: &Value) -> Vec<String> {
     let (name, backup) = (words(&app["app"]), &app["backup"]);
     let mut warnings = Vec::new();
@@ -98,6 +98,23 @@ pub(super) fn warnings(app: &Value) -> Vec<String> {
     }
     if backup["taken"].is_object() && backup["verified"].is_null() {
         warnings.push(format!("{name} has backups, and none was ever verified: cloudtool verify-backup [DEST/]{name}"));
+    }
+    for process in app["processes"].as_array().into_iter().flatten().filter(|process| process["state"] == "waiting") {
+        warnings.push(format!(
+            "{name}: {} {}; why: cloudtool logs {name}",
+            words(&process["process"]),
+            words(&process["note"])
+        ));
+    }
+    for cron in app["crons"].as_array().into_iter().flatten() {
+        if cron["last"]["result"] == "failed" {
+            warnings.push(format!(
+                "{name}: the cron job {} failed at {}: {}",
+                words(&cron["cron"]),
+                words(&cron["last"]["at"]),
+                words(&cron["last"]["message"])
+            ));
+        }
     }
     warnings
 }

@@ -11,6 +11,8 @@ use super::values::{self, quoted};
 use crate::names::{AppName, Location};
 
 mod backup;
+mod crons;
+mod processes;
 mod reader;
 mod what_runs;
 
@@ -121,10 +123,13 @@ impl<'a> Reader<'a> {
     /// Sections and keys that we do not know, or know to do nothing.
     fn check_names(&mut self) {
         for section in &self.file.sections {
-            if !["production", "env", "backup", ""].contains(&section.name.as_str()) {
+            let name = section.name.as_str();
+            if !["production", "env", "backup", ""].contains(&name)
+                && ![processes::KIND, crons::KIND].iter().any(|kind| name.starts_with(kind))
+            {
                 let mut problem =
                     self.file.problem(Some(section.line), format!("[{}]", section.name), "unknown section");
-                problem.suggestion = nearest(&section.name, ["production", "env", "backup"]);
+                problem.suggestion = nearest(name, ["production", "env", "backup", "process:NAME", "cron:NAME"]);
                 self.problems.push(problem);
             }
         }
@@ -201,6 +206,8 @@ impl<'a> Reader<'a> {
             idle_stop: self.value("idle_stop", None, |text| values::seconds(text, 1..=24 * 3600).map(Some)),
             idle_ignore: self.idle_ignore(),
             backup: self.backup(),
+            workers: self.processes(),
+            crons: self.crons(),
         }
     }
 

@@ -6,6 +6,7 @@
 
 pub mod app_ini;
 mod backups;
+mod calendar;
 pub mod clouds_yaml;
 mod command;
 pub mod edit;
@@ -21,5 +22,5 @@ pub mod values;
 pub use app_ini::AppConfig;
 pub use backups::BackupsConfig;
 pub use error::{Error, Problem, Warning};
-pub use settings::{BackupPlan, Fetch, Platform, Runner, ServiceUse, Settings, When};
+pub use settings::{BackupPlan, Concurrency, Cron, Fetch, Job, Platform, Process, Runner, ServiceUse, Settings, When};
 pub use user::{ProviderConfig, UserConfig};

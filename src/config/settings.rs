@@ -45,6 +45,25 @@ pub struct Settings {
     /// `[backup]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupPlan>,
+    /// `[process:NAME]`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub workers: BTreeMap<String, Process>,
+    /// `[cron:NAME]`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub crons: BTreeMap<String, Cron>,
+}
+
+/// What runs beside the app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// The command line.
+    pub words: Vec<String>,
+    /// How many of it run, where `scale` has not said otherwise.
+    pub count: u32,
+    /// Bytes, of each; none: no limit.
+    pub memory: Option<u64>,
+    /// Seconds it has to end by itself.
+    pub stop_timeout: u32,
 }
 
 /// When the node backs the app up by itself, and how a copy of its data is checked.
@@ -68,6 +87,39 @@ pub enum When {
     Every(u32),
     /// A time of the day, `03:15`, of the node's clock.
     At(String),
+}
+
+/// What runs at its times.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cron {
+    /// Expressions as systemd has them in `OnCalendar=`, without a time zone; each alone is enough.
+    pub calendar: Vec<String>,
+    /// A name of tzdata; none: the node's.
+    pub timezone: Option<String>,
+    pub job: Job,
+    pub concurrency: Concurrency,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Job {
+    /// A command line.
+    Run(Vec<String>),
+    /// A URL path, fetched inside the app.
+    Fetch(String),
+}
+
+/// What happens when a job's time comes while it still runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Concurrency {
+    /// The new run is left out.
+    #[default]
+    Forbid,
+    /// Both run.
+    Allow,
+    /// The old run is ended first.
+    Replace,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::settings::Snapshot;
+use super::settings::{Concurrency, Snapshot};
 
 /// A whole number within `range`.
 pub fn number(text: &str, range: RangeInclusive<u32>) -> Result<u32, String> {
@@ -79,6 +79,16 @@ pub fn snapshot(text: &str) -> Result<Snapshot, String> {
         "always" => Ok(Snapshot::Always),
         "never" => Ok(Snapshot::Never),
         _ => Err(format!("{} is not auto, always or never", quoted(text))),
+    }
+}
+
+/// What happens when a job's time comes while it still runs.
+pub fn concurrency(text: &str) -> Result<Concurrency, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "forbid" => Ok(Concurrency::Forbid),
+        "allow" => Ok(Concurrency::Allow),
+        "replace" => Ok(Concurrency::Replace),
+        _ => Err(format!("{} is not forbid, allow or replace", quoted(text))),
     }
 }
 

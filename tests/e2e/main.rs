@@ -25,6 +25,7 @@ mod access;
 mod bad_releases;
 mod copies;
 mod couchdb;
+mod crons;
 mod data;
 mod data_kills;
 mod databases;
@@ -41,6 +42,7 @@ mod new_nodes;
 mod node_program;
 mod other_services;
 mod own_service;
+mod processes;
 mod python_apps;
 mod reboot;
 mod redis;
@@ -77,6 +79,8 @@ const LONG: &[&str] = &[
     "stores::a_line_that_stays_cut_ends_a_backup",
     "drills::between_two_nodes",
     "versions::data_go_to_newer_servers",
+    "processes::kills_and_reboots_leave_the_right_processes",
+    "crons::a_job_runs_when_its_time_comes",
 ];
 
 /// How many of the slowest are told.
@@ -119,8 +123,13 @@ fn main() -> ExitCode {
         ("drills", drills::TESTS),
         ("versions", versions::TESTS),
     ];
-    let living: &[File] =
-        &[("disabling", disabling::TESTS), ("sleeping", sleeping::TESTS), ("runners", runners::TESTS)];
+    let living: &[File] = &[
+        ("disabling", disabling::TESTS),
+        ("sleeping", sleeping::TESTS),
+        ("runners", runners::TESTS),
+        ("processes", processes::TESTS),
+        ("crons", crons::TESTS),
+    ];
     let files = match world::part().as_deref() {
         None => [apps, data, living].concat(),
         Some("apps") => apps.to_vec(),

@@ -6,7 +6,7 @@ It runs while systemd brings the node up, so it only asks for starts and waits f
 import contextlib
 import os
 
-from . import expiry, front, paths, slots, state
+from . import expiry, front, paths, processes, slots, state
 from .context import Context, Failure, Writer
 
 
@@ -22,6 +22,7 @@ def boot() -> int:
         units += wanted(found)
         with reported():
             configure(found)
+            units += processes.at_boot(found)
     try:
         if units:
             slots.systemctl(ctx, "start", "--no-block", *units)

@@ -12,6 +12,10 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 AGE = re.compile(r"age1[02-9ac-hj-np-z]{58}")
 SERVICE = re.compile(r"[a-z][a-z0-9_-]*")
 SERVICE_FILE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+PROCESS = re.compile(r"[a-z][a-z0-9_-]{0,19}")
+DAY = "(Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
+CALENDAR = re.compile(rf"({DAY}(,{DAY})* )?\*-(\*|[0-9,]+)-(\*|[0-9,]+) [0-9*,/]+:[0-9*,/]+:00")
+ZONE = re.compile(r"[A-Z][A-Za-z0-9_+-]*(/[A-Z][A-Za-z0-9_+-]*)*")
 LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -209,12 +213,56 @@ def settings(value) -> dict:
     if value.setdefault("memory", None) is not None:
         whole_number(value["memory"], "memory", 8 << 20, 1 << 50)
     variables(value.setdefault("env", {}), "[env]")
+    value["workers"] = {name: _process(name, process) for name, process in _named(value, "workers").items()}
+    value["crons"] = {name: _cron(name, cron) for name, cron in _named(value, "crons").items()}
     backup = value.get("backup") or {}
     if not isinstance(backup, dict):
         raise bad("[backup] is not an object.")
     if backup.get("check") is not None:
         _hook({"script": backup["check"]})
     return value
+
+
+def _named(settings: dict, key: str) -> dict[str, dict]:
+    """What app.ini has under [KIND:NAME]: objects by name."""
+    found = settings.get(key) or {}
+    if not isinstance(found, dict) or not all(isinstance(about, dict) for about in found.values()):
+        raise bad(f"{key} is not an object of objects.")
+    for name in found:
+        if not PROCESS.fullmatch(name):
+            raise bad(
+                f"{name!r} is not a name: up to 20 lower case letters, digits, '-' and '_', beginning with a letter."
+            )
+    return found
+
+
+def _process(name: str, process: dict) -> dict:
+    """One [process:NAME]."""
+    memory = process.get("memory")
+    return {
+        "words": command_line(process.get("words"), f"process {name}"),
+        "count": whole_number(process.get("count"), f"count of {name}", 0, 100),
+        "memory": memory if memory is None else whole_number(memory, f"memory of {name}", 8 << 20, 1 << 50),
+        "stop_timeout": whole_number(process.get("stop_timeout"), f"stop_timeout of {name}", 1, 3600),
+    }
+
+
+def _cron(name: str, cron: dict) -> dict:
+    """One [cron:NAME]."""
+    calendar, zone, job = texts(cron.get("calendar"), f"The calendar of {name}"), cron.get("timezone"), cron.get("job")
+    if not calendar or not all(CALENDAR.fullmatch(expression) for expression in calendar):
+        raise bad(f"The calendar of {name} is not one: {calendar!r}.")
+    if zone is not None and not (isinstance(zone, str) and ZONE.fullmatch(zone)):
+        raise bad(f"{zone!r} is not the name of a time zone.")
+    if cron.get("concurrency") not in ("forbid", "allow", "replace"):
+        raise bad(f"concurrency of {name} is forbid, allow or replace, not {cron.get('concurrency')!r}.")
+    if not isinstance(job, dict) or len(job) != 1:
+        raise bad(f"The job of {name} is neither a command nor a fetch.")
+    if "fetch" in job:
+        _hook(job)
+    else:
+        command_line(job.get("run"), f"cron {name}")
+    return {"calendar": calendar, "timezone": zone, "concurrency": cron["concurrency"], "job": job}
 
 
 def command_line(words, what: str) -> list[str]:

@@ -8,6 +8,7 @@ import time
 
 from . import (
     checks,
+    crons,
     files,
     front,
     health,
@@ -16,6 +17,7 @@ from . import (
     maintenance,
     moves,
     paths,
+    processes,
     prune,
     recover,
     slots,
@@ -116,6 +118,7 @@ class Deployment:
         }
         added = switch(ctx, self.state, self.slot, self.release, self.routed(), entry)
         drain(ctx, self.state)
+        processes.follow(ctx, self.state)
         with ctx.step("prune"):
             prune.prune(self.state, order.keep)
         return {
@@ -144,13 +147,14 @@ class Deployment:
         shares: dict[str, int] = {}
         logins: dict[str, int] = {}
         venv = None
-        wanted = [*platform_packages(settings), *settings["packages"]]
+        wanted = [*platform_packages(settings), *crons.packages(settings), *settings["packages"]]
         if wanted:
             from . import packages
 
             with ctx.step("packages") as step:
                 installed = packages.ensure(ctx, wanted)
                 step.detail = f"installed {', '.join(installed)}" if installed else None
+        crons.check_zones(settings)
         if settings["services"]:
             from . import services
 
@@ -306,6 +310,8 @@ def switch(
             planned.adopt(uses)
         planned.switch(slot, release, ctx.by, locations)
         planned.awake = slot != current.live_slot
+        if slot != current.live_slot:
+            processes.end_soon(ctx, current.app)
         with lock.waking(ctx, current.app), lock.node(ctx):
             check_conflicts(current, locations)
             ctx.commit()

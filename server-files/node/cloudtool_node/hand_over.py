@@ -17,6 +17,7 @@ from . import (
     maintenance,
     moves,
     paths,
+    processes,
     recover,
     renew,
     restore,
@@ -41,6 +42,8 @@ def hand_over(ctx, payload) -> dict:
         store = open_store(ctx, payload, app)
         guard(ctx, app)
         try:
+            with ctx.step("processes"):
+                processes.end(ctx, app)
             began = time.monotonic()
             with ctx.step("hold"):
                 hold(ctx, current)
@@ -126,4 +129,5 @@ def arrived(ctx, _payload) -> dict:
             current.fields.pop(field, None)
         current.save()
         files.remove_tree(paths.copies(app))
+        processes.follow(ctx, current)
         return {"app": app, "release": current.live, "locations": current.locations}

@@ -26,6 +26,7 @@ BACKUPS = f"{VAR}/backups"
 SNAPSHOTS = f"{VAR}/snapshots"
 COPIES = f"{VAR}/copies"
 ASLEEP = f"{VAR}/asleep"
+CRONS = f"{VAR}/crons"
 AUDIT_LOG = f"{VAR}/audit.log"
 LOGS = "/var/log/cloudtool"
 RUN = "/run/cloudtool"
@@ -78,6 +79,29 @@ def slot_env(name: str, slot: str) -> str:
 def slot_command(name: str, slot: str) -> str:
     """What runtime/launch.py runs behind the slot's Apache."""
     return f"{ETC}/apps/{name}/{slot}.command"
+
+
+def process_file(name: str, process: str) -> str:
+    """What runtime/launch.py runs as a process of the app."""
+    return f"{ETC}/apps/{name}/{process}.process"
+
+
+def process_env(name: str) -> str:
+    return f"{ETC}/apps/{name}/process.env"
+
+
+def cron_file(name: str, cron: str) -> str:
+    """What is done when the time of a cron job has come."""
+    return f"{ETC}/apps/{name}/{cron}.cron"
+
+
+def crons(name: str) -> str:
+    """What came of an app's cron jobs."""
+    return f"{CRONS}/{name}"
+
+
+def cron_record(name: str, cron: str) -> str:
+    return f"{CRONS}/{name}/{cron}.json"
 
 
 def slot_port(name: str, slot: str) -> str:
@@ -171,6 +195,14 @@ def app_unit(name: str, slot: str) -> str:
 
 def command_unit(name: str, slot: str) -> str:
     return f"cloudtool-command-{slot}@{name}.service"
+
+
+def process_unit(name: str, process: str, number: int) -> str:
+    return f"cloudtool-process@{name}.{process}.{number}.service"
+
+
+def cron_timer(name: str, cron: str) -> str:
+    return f"cloudtool-cron@{name}.{cron}.timer"
 
 
 def wake_socket(name: str, slot: str) -> str:

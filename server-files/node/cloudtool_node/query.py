@@ -1,16 +1,18 @@
 """What is on the node: its apps, and how they are."""
 
 import fnmatch
+import os
 
-from . import checks, files, paths, probe, records, slots, state
+from . import checks, cron_records, crons, files, paths, probe, processes, records, slots, state
 
 
 def query(ctx, _payload) -> dict:
     patterns = [pattern.lower() for pattern in checks.texts(ctx.request.get("filter"), "The filters")]
     wanted = [found for found in state.load_all() if matches(found, patterns)]
     units = [paths.app_unit(found.app, found.live_slot) for found in wanted if found.live_slot]
+    units += [unit for found in wanted for unit in [*commands_of(found), *processes.known(found.app)]]
     shown = slots.show(ctx, units) if units else {}
-    apps = [describe(found, shown) for found in wanted]
+    apps = [{**describe(found, shown), "crons": crons_of(ctx, found.app)} for found in wanted]
     return {"apps": apps, "node": probe.node()}
 
 
@@ -33,7 +35,7 @@ def describe(found: state.State, shown: dict) -> dict:
         "forwards": found.locations if found.moved_to else [],
         "moved_to": found.moved_to,
         "services": entry["services"] if entry else [],
-        "memory_mb": memory_mb(unit),
+        "memory_mb": sum_mb([unit, *(shown.get(command, {}) for command in commands_of(found))]),
         "since": found.fields["since"],
         "by": found.fields["by"],
         "releases": len(found.kept),
@@ -42,7 +44,37 @@ def describe(found: state.State, shown: dict) -> dict:
         "disabled": found.disabled,
         "idle_stop": found.idle_stop,
         "backup": backup_of(found.app),
+        "processes": [process(unit, shown.get(unit, {})) for unit in processes.known(found.app)],
     }
+
+
+def commands_of(found: state.State) -> list[str]:
+    """The unit behind the live slot, where the runner is a command."""
+    slot = found.live_slot
+    there = slot and os.path.exists(paths.slot_command(found.app, slot))
+    return [paths.command_unit(found.app, slot)] if there else []
+
+
+def sum_mb(units: list[dict]) -> float | None:
+    known = [found for unit in units if (found := memory_mb(unit)) is not None]
+    return round(sum(known), 1) if known else None
+
+
+def crons_of(ctx, app: str) -> list[dict]:
+    """What is planned, and what came of it. A run that says it goes on and does not was killed."""
+    found = [{"cron": crons.title(timer), **cron_records.load(app, crons.title(timer))} for timer in crons.known(app)]
+    seen_running = [cron["last"] for cron in found if cron.get("last", {}).get("result") == "running"]
+    units = crons.jobs(ctx, app) if seen_running else []
+    for last in seen_running:
+        if not any(unit.endswith(f".{last['number']}.service") for unit in units):
+            last |= {"result": "failed", "message": "It was killed, or the node went down."}
+    return found
+
+
+def process(unit: str, shown: dict) -> dict:
+    from . import ps
+
+    return {"process": processes.title(unit), "state": ps.state_of(shown), "note": ps.note(shown)}
 
 
 def backup_of(app: str) -> dict:

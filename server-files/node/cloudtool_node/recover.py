@@ -3,7 +3,7 @@ begins with it, under the app's lock, and a failed one ends with it."""
 
 import time
 
-from . import files, front, http1, lock, maintenance, paths, shares, slots
+from . import files, front, http1, lock, maintenance, paths, processes, shares, slots
 from .context import Failure
 from .state import SLOTS, State, load_all
 
@@ -27,6 +27,8 @@ def recover(ctx, state: State) -> list[str]:
     if changed:
         mended.append(f"put {changed} routes right")
     mended += settle_others(ctx, state, units, seen=changed > 0)
+    launch = shares.launch_of(ctx, state, state.live) if state.at_work else None
+    mended += processes.settle(ctx, state, launch)
     mended += remove_unknown(state)
     if state.live:
         # A switch to other shares or another login may have been cut short before this was kept.
@@ -39,6 +41,7 @@ def recover_moved(ctx, state: State) -> list[str]:
     """Its requests go where it is now, and nothing of it runs here."""
     changed = settle_front(ctx, state)
     slots.systemctl(ctx, "stop", *slots.all_units(state.app), check=False)
+    processes.forget(ctx, state.app)
     return [f"put {changed} routes right"] if changed else []
 
 

@@ -2,7 +2,7 @@
 
 import os
 
-from . import checks, expiry, files, front, lock, paths, schedule, slots, state, users
+from . import checks, expiry, files, front, lock, paths, processes, schedule, slots, state, users
 from .context import Failure
 from .state import SLOTS
 
@@ -64,6 +64,7 @@ def has_data(app: str) -> bool:
 
 def stop(ctx, app: str) -> None:
     schedule.cancel(ctx, app)
+    processes.forget(ctx, app)
     slots.systemctl(ctx, "stop", *slots.all_units(app), paths.hook_unit(app), check=False)
     slots.systemctl(ctx, "reset-failed", *slots.all_units(app), check=False)
 
@@ -83,6 +84,7 @@ def remove_files(ctx, app: str, with_data: bool) -> None:
     files.remove(paths.maintenance_page(app))
     files.remove(paths.asleep(app))
     files.remove_tree(paths.copies(app))
+    files.remove_tree(paths.crons(app))
     if with_data:
         files.remove_tree(paths.app(app))
         files.remove_tree(paths.secrets(app))

@@ -4,7 +4,7 @@ As with an update, everything before the switch can fail without a visitor notic
 whole set in use: recover.py destroys the others.
 """
 
-from . import moves, paths, recover, shares, slots
+from . import crons, moves, paths, processes, recover, shares, slots
 from .context import Failure
 from .deploy import start_candidate, switch
 from .state import State, Uses
@@ -45,6 +45,9 @@ def renew(
     led.save(current.app)
     with ctx.step("drain"):
         put_previous_back(ctx, current, was_live, seen)
+    if names or logins:
+        crons.end_jobs(ctx, current.app)
+    processes.follow(ctx, current)
     if names:
         flush(ctx, current, led)
     with ctx.step("prune"):

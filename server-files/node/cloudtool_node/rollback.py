@@ -3,7 +3,7 @@ switched to. Hooks do not run: they belong to what is new. With a snapshot, the 
 
 import os
 
-from . import checks, lock, moves, recover, shares, slots, state
+from . import checks, lock, moves, processes, recover, shares, slots, state
 from .context import Failure
 from .deploy import answer, drain, start_candidate, switch
 
@@ -67,6 +67,7 @@ def serve(ctx, current: state.State, release: str, locations: list[str]) -> list
             recover.give_up(ctx, current, slot)
         raise
     drain(ctx, current)
+    processes.follow(ctx, current)
     return added
 
 

@@ -29,12 +29,15 @@ VERBS = {
     "hand_over": ("hand_over", True),
     "logs": ("logs", False),
     "probe": ("probe", False),
+    "ps": ("ps", False),
     "query": ("query", False),
     "releases": ("releases", False),
     "remove": ("remove", True),
+    "restart": ("ps", True),
     "restore": ("restore", True),
     "rollback": ("rollback", True),
     "rotate": ("rotate", True),
+    "scale": ("ps", True),
     "schedule": ("schedule", True),
     "setup": ("setup", True),
     "sleep": ("sleeping", True),
@@ -70,6 +73,10 @@ def main() -> int:
         from . import unattended
 
         return unattended.idle()
+    if sys.argv[1:2] in (["cron"], ["job"]):
+        from . import crons
+
+        return crons.due(sys.argv[2]) if sys.argv[1] == "cron" else crons.work(sys.argv[2], sys.argv[3])
     if sys.argv[1:2] in (["expire"], ["guard"]):
         from . import unattended
 

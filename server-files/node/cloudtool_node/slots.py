@@ -159,7 +159,8 @@ def all_units(app: str) -> list[str]:
 
 def show(ctx, units: list[str]) -> dict[str, dict[str, str]]:
     """What systemd knows of units, in one call."""
-    wanted = "Id,ActiveState,SubState,MainPID,NRestarts,MemoryCurrent,ActiveEnterTimestampMonotonic"
+    wanted = "Id,ActiveState,SubState,MainPID,NRestarts,MemoryCurrent,NeedDaemonReload,StatusText"
+    wanted += ",ActiveEnterTimestampMonotonic,ExecMainStartTimestampMonotonic"
     text = ctx.run(["systemctl", "show", f"--property={wanted}", "--", *units]).stdout
     found = {}
     for block in text.strip().split("\n\n"):

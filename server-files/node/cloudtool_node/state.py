@@ -118,6 +118,11 @@ class State:
         self.fields["locations"] = locations
 
     @property
+    def at_work(self) -> bool:
+        """Whether its processes run on this node: an app on its way here may still be at work elsewhere."""
+        return bool(self.live) and not (self.moved_to or self.held or self.fields.get("arriving"))
+
+    @property
     def moved_to(self) -> str | None:
         """The address of the node that the app has moved to: there it is served, and here its requests are sent on."""
         return self.fields.get("moved_to")

@@ -30,6 +30,16 @@ ORDER = {
         "request_timeout": 60,
         "drain_timeout": 30,
         "env": {"A": "b"},
+        "workers": {"worker": {"words": ["rq", "x"], "count": 2, "memory": None, "stop_timeout": 30}},
+        "crons": {
+            "a": {
+                "calendar": ["Mon *-*-* *:00,30:00"],
+                "timezone": "UTC",
+                "job": {"run": ["x"]},
+                "concurrency": "allow",
+            },
+            "b": {"calendar": ["*-*-* 00/6:00:00"], "timezone": None, "job": {"fetch": "/"}, "concurrency": "forbid"},
+        },
     },
     "slot_conf": "ServerName localhost",
     "manifest": {

@@ -1,11 +1,12 @@
 //! `[backup]` of app.ini: when the node backs the app up by itself, and how a copy of its data is checked.
 
 use super::reader::Reader;
+use crate::config::calendar;
 use crate::config::error::nearest;
 use crate::config::ini_file::Entry;
 use crate::config::paths::{self, Is};
 use crate::config::settings::{BackupPlan, When};
-use crate::config::values::{self, quoted};
+use crate::config::values;
 
 const KEYS: [&str; 5] = ["at", "check", "every", "keep", "to"];
 
@@ -16,8 +17,8 @@ impl Reader<'_> {
         for entry in &section.entries {
             let text = entry.text();
             let result = match entry.key.as_str() {
-                "every" => every(&text).and_then(|minutes| once(&mut plan.when, When::Every(minutes))),
-                "at" => time_of_day(&text).and_then(|at| once(&mut plan.when, When::At(at))),
+                "every" => calendar::every(&text, 5).and_then(|minutes| once(&mut plan.when, When::Every(minutes))),
+                "at" => calendar::time_of_day(&text).and_then(|at| once(&mut plan.when, When::At(at))),
                 "to" if text.is_empty() => Err("the value is missing".to_owned()),
                 "to" => once(&mut plan.to, text),
                 "keep" => values::keep(&text).and_then(|rules| once(&mut plan.keep, rules)),
@@ -58,26 +59,5 @@ fn once<T>(place: &mut Option<T>, value: T) -> Result<(), String> {
     match place.replace(value) {
         None => Ok(()),
         Some(_) => Err("this was said already: there is one `every` or `at`, and one of the others".to_owned()),
-    }
-}
-
-/// An interval that days are made of, in minutes: `30m`, `6h`.
-fn every(text: &str) -> Result<u32, String> {
-    let minutes = values::seconds(text, 300..=24 * 3600)? / 60;
-    let fits = if minutes < 60 { 60 % minutes == 0 } else { minutes % 60 == 0 && (24 * 60) % minutes == 0 };
-    if fits && !text.ends_with('s') {
-        return Ok(minutes);
-    }
-    Err(format!(
-        "{} does not go into an hour or a day: 5m, 10m, 15m, 20m, 30m, 1h, 2h, 3h, 4h, 6h, 8h, 12h and 24h do",
-        quoted(text)
-    ))
-}
-
-fn time_of_day(text: &str) -> Result<String, String> {
-    let number = |digits: &str, limit: u32| digits.len() == 2 && digits.parse().is_ok_and(|n: u32| n < limit);
-    match text.split_once(':') {
-        Some((hours, minutes)) if number(hours, 24) && number(minutes, 60) => Ok(text.to_owned()),
-        _ => Err(format!("{} is not a time of the day like 03:15", quoted(text))),
     }
 }

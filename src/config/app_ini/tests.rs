@@ -255,6 +255,47 @@ fn platforms() {
 }
 
 #[test]
+fn processes() {
+    let dir = app(&["app.py"]);
+    let text = "[production]\napp_name = a\nrunner = app.py\n[process:mail-2]\ncommand = python3 -m mail 'a b'\ncount = 0\nmemory = 64M\nstop_timeout = 5m\n[process:x]\ncommand = y\n";
+    let settings = parse_in(dir.path(), text).unwrap().settings;
+    insta::assert_snapshot!(serde_json::to_string(&settings.workers).unwrap(), @r#"{"mail-2":{"words":["python3","-m","mail","a b"],"count":0,"memory":67108864,"stop_timeout":300},"x":{"words":["y"],"count":1,"memory":null,"stop_timeout":30}}"#);
+    insta::assert_snapshot!(problems("[process:web]\n[process:A]\n[process:]\n[proces:x]\n[process:w]\ncomand = x\ncount = -1\nmemory = 1\nstop_timeout = 0\n[process:v]\ncommand = ./none\n"), @r#"
+    app.ini:4: [process:web]: web is the app itself: its command is the runner
+    app.ini:5: [process:A]: after the colon stands a name: up to 20 lower-case letters, digits, '-' and '_', beginning with a letter
+    app.ini:6: [process:]: after the colon stands a name: up to 20 lower-case letters, digits, '-' and '_', beginning with a letter
+    app.ini:7: [proces:x]: unknown section
+    app.ini:8: process:w.command: the key is missing: a process runs a command, e.g. command = python3 worker.py
+    app.ini:9: process:w.comand: unknown key, did you mean "command"?
+    app.ini:10: process:w.count: "-1" is not a number from 0 to 100
+    app.ini:11: process:w.memory: "1" is not an amount of memory from 16M to 1024G: write 256M or 1G
+    app.ini:12: process:w.stop_timeout: "0" is not a time from 1s to 1h: write seconds, or a number with s, m or h
+    app.ini:14: process:v.command: there is no file "none" in the app
+    "#);
+}
+
+#[test]
+fn crons() {
+    let dir = app(&["app.py"]);
+    let text = "[production]\napp_name = a\nrunner = app.py\n[cron:a]\nevery = 6h\nrun = python3 a.py\n[cron:b]\nat = 03:15\ntimezone = Europe/Berlin\nfetch = /b?c\nconcurrency = replace\n[cron:c]\nschedule = 0 0 13 * fri\nfetch = /\nconcurrency = Allow\n";
+    let settings = parse_in(dir.path(), text).unwrap().settings;
+    insta::assert_snapshot!(serde_json::to_string(&settings.crons).unwrap(), @r#"{"a":{"calendar":["*-*-* 00/6:00:00"],"timezone":null,"job":{"run":["python3","a.py"]},"concurrency":"forbid"},"b":{"calendar":["*-*-* 03:15:00"],"timezone":"Europe/Berlin","job":{"fetch":"/b?c"},"concurrency":"replace"},"c":{"calendar":["*-*-13 00:00:00","Fri *-*-* 00:00:00"],"timezone":null,"job":{"fetch":"/"},"concurrency":"allow"}}"#);
+    insta::assert_snapshot!(problems("[cron:x]\n[cron:y]\nat = 3:15\nevery = 7m\nrun = x\nfetch = /\n[cron:z]\nschedule = * * * *\nfetch = x\nconcurrency = maybe\ntimezone = ../../etc/passwd\nruns = 1\n"), @r#"
+    app.ini:4: [cron:x]: one of every, at, schedule says when it runs
+    app.ini:4: [cron:x]: one of run, fetch says what it does
+    app.ini:6: cron:y.at: "3:15" is not a time of the day like 03:15
+    app.ini:7: cron:y.every: "7m" does not go into an hour or a day: 1m, 2m, 5m, 10m, 15m, 20m, 30m, 1h, 2h, 3h, 4h, 6h, 8h, 12h and 24h do
+    app.ini:7: cron:y.every: one of every, at, schedule says when it runs
+    app.ini:9: cron:y.fetch: one of run, fetch says what it does
+    app.ini:11: cron:z.schedule: "* * * *" is no line of a crontab: that has five fields (minute, hour, day of the month, month, day of the week), as in 15 3 * * 1-5, or is @hourly, @daily, @weekly, @monthly or @yearly
+    app.ini:12: cron:z.fetch: "x" is not a URL path: it starts with one '/', without scheme and host
+    app.ini:13: cron:z.concurrency: "maybe" is not forbid, allow or replace
+    app.ini:14: cron:z.timezone: "../../etc/passwd" is not the name of a time zone like Europe/Berlin or UTC
+    app.ini:15: cron:z.runs: unknown key, did you mean "run"?
+    "#);
+}
+
+#[test]
 fn files_of_the_originals() {
     let dir = app(&["src/neighborly/silver-runner.py", "bin/django-admin.py", "src/kai/production.ini"]);
     let neighborly = "[production]\napp_name = neighborly\nservice.files =\nservice.postgis =\nrunner = src/neighborly/silver-runner.py\ndefault_location = staging.neighborly.example.com\nupdate_fetch = script:bin/django-admin.py syncdb\npackages =\n  python-simplejson\n  gdal-bin\n";
