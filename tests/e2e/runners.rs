@@ -160,6 +160,7 @@ impl WebSocket {
 const PERL: &str = r#"#!/usr/bin/perl
 use IO::Socket::INET;
 $| = 1;
+die "it cannot go on" if -e "$ENV{HOME}/broken";
 sleep 1;
 print "perl begins\n";
 my $server = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $ARGV[0], Listen => 64, ReuseAddr => 1) or die;
@@ -195,5 +196,14 @@ fn a_command_that_does_not_serve_is_no_release(world: &World) {
         assert_eq!(get(&world.address, "perl.test", "/").body, "perl: $(id) \"$HOME\" %i");
     }
     none_failed(load);
+
+    // A live one that does not start any more, after a reboot say, can still be updated.
+    std::fs::write(faults::on_disk("/srv/cloudtool/apps/perl/data/broken"), "").expect("it is broken");
+    world.node_script("systemctl stop 'cloudtool-app-*@perl.service'");
+    let mended = App::new("perl", "runner = command:./server $PORT mended\n")
+        .file("server", &PERL.replace("die \"it", "warn \"it"));
+    std::fs::set_permissions(mended.path().join("server"), std::fs::Permissions::from_mode(0o755)).expect("the mode");
+    world.ok(["update", mended.path_str()]);
+    assert_eq!(get(&world.address, "perl.test", "/").body, "perl: mended");
     remove(world, "perl");
 }

@@ -3,7 +3,7 @@ begins with it, under the app's lock, and a failed one ends with it."""
 
 import time
 
-from . import files, front, http1, lock, maintenance, paths, processes, shares, slots
+from . import commands, files, front, http1, lock, maintenance, paths, processes, shares, slots
 from .context import Failure
 from .state import SLOTS, State, load_all
 
@@ -133,7 +133,11 @@ def settle_live(ctx, state: State, units: Units) -> list[str]:
     if units.active(paths.app_unit(app, slot)) and http1.listens(state.port(slot)):
         return []
     stop_waking(ctx, app, slot, units)
-    slots.start(ctx, state, slot)
+    if commands.of(launch.settings):
+        # One that does not listen any more must not keep the release away that would mend it.
+        slots.systemctl(ctx, "start", "--no-block", paths.app_unit(app, slot))
+    else:
+        slots.start(ctx, state, slot)
     deadline = time.monotonic() + LISTEN_SECONDS
     while not http1.listens(state.port(slot)) and time.monotonic() < deadline:
         time.sleep(0.01)
