@@ -7,6 +7,8 @@
 use crate::Test;
 use crate::faults::rounds;
 use crate::service_scripts::Share;
+use crate::small_disk::SmallDisk;
+use crate::whole::await_that;
 use crate::world::{App, World, assert_success, both};
 
 pub const TESTS: &[Test] = &[
@@ -16,6 +18,7 @@ pub const TESTS: &[Test] = &[
     ("random_postgresql_dumps_load_into_another_app", random_postgresql_dumps_load_into_another_app),
     ("no_dump_has_a_superusers_rights", no_dump_has_a_superusers_rights),
     ("damaged_and_foreign_dumps_are_refused", damaged_and_foreign_dumps_are_refused),
+    ("mariadb_starts_again_after_a_full_disk", mariadb_starts_again_after_a_full_disk),
     ("drop_and_remove_leave_nothing", drop_and_remove_leave_nothing),
 ];
 
@@ -331,6 +334,31 @@ my_as led_ger led_ger.2 -e "CREATE TABLE notes (n INT, t TEXT); INSERT INTO note
     }
     let said = share(world, "postgresql", "led_ger.3").fails("load", &newer);
     assert!(said.starts_with("the dump was made by a newer PostgreSQL than the "), "{said}");
+}
+
+/// A table that could not be made makes its crash recovery fail, for all databases of the server: `drop` prevents that.
+fn mariadb_starts_again_after_a_full_disk(world: &World) {
+    let _apps = apps(world);
+    script(world, "fresh mysql led_ger led_ger.2\nmy_as led_ger led_ger.2 -e 'CREATE TABLE kept (n INT, t TEXT)'");
+    let (dump, _) = share(world, "mysql", "led_ger.2").dump();
+    let server = |verb: &str| world.node_says(["systemctl", verb, "mariadb.service"]);
+    server("stop");
+    let disk = SmallDisk::under(Box::new(|| world.ssh()), "/mnt/small-disk", 32, &["/var/lib/mysql"]);
+    server("start");
+    for left_kb in [32, 64] {
+        script(world, "fresh mysql led_ger led_ger.3");
+        disk.leave(left_kb);
+        let said = share(world, "mysql", "led_ger.3").fails("load", &dump);
+        disk.free();
+        assert!(said.contains("No more room"), "{said}");
+        script(world, "svc mysql drop led_ger led_ger.3");
+    }
+    let pid = world.node_says(["pgrep", "-x", "mariadbd"]);
+    world.node_says(["kill", "-KILL", &pid]);
+    await_that("MariaDB runs again", || world.on_node(["mariadb", "-e", "'DO 0'"]).status.success().then_some(()));
+    server("stop");
+    drop(disk);
+    server("start");
 }
 
 fn drop_and_remove_leave_nothing(world: &World) {
