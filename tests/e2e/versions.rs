@@ -38,7 +38,7 @@ SELECT md5(lo_get(oid)) FROM pg_largeobject_metadata ORDER BY 1;
 SELECT proname FROM pg_proc WHERE pg_get_userbyid(proowner) <> 'postgres' ORDER BY proname COLLATE "C";
 SELECT extname FROM pg_extension ORDER BY extname COLLATE "C";
 SQL
-mariadb-dump --no-create-info --hex-blob --skip-comments --compact --skip-extended-insert --skip-triggers "$share" | LC_ALL=C sort
+mariadb-dump --no-create-info --hex-blob --skip-comments --compact --skip-extended-insert --skip-triggers "$share" | grep ^INSERT | LC_ALL=C sort | sha256sum
 mariadb -BN "$share" -e "SELECT f(1), COUNT(*) FROM seen_twice; SHOW TABLES"
 mariadb -BN "$share" -e "SHOW TRIGGERS" | cut -f 1-3
 find /srv/cloudtool/apps/$app/data/files* -type f -exec sha256sum {} + | sed 's, .*/, ,'
