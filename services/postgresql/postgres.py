@@ -4,15 +4,19 @@ Nothing here connects to a share as the superuser: whatever is in it (functions,
 app's, and would run with the rights of whoever looks at it.
 """
 
+import contextlib
 import glob
 import json
 import os
 import pathlib
 import pwd
 import re
+import secrets
 import subprocess
 import sys
 from subprocess import PIPE
+
+import scram
 
 HOST, PORT = "127.0.0.1", "5432"
 
@@ -64,13 +68,13 @@ def program(name):
 
 
 class Role:
-    """How to log in to the share: as the app, or as its reader. The programs run as the app's system user, never as root."""
+    """How to log in to the share: as its reader or its loader. The programs run as the app's system user, never as root."""
 
-    def __init__(self, name):
+    def __init__(self, name, password):
         self.name = name
+        self.password = password
         self.share = os.environ["CLOUDTOOL_SHARE"]
         self.account = pwd.getpwnam(os.environ["CLOUDTOOL_APP_USER"])
-        self.password = pathlib.Path(os.environ["CLOUDTOOL_SERVICE_PASSWORD"]).read_text().strip()
 
     def start(self, name, *arguments, **more):
         environment = {
@@ -151,10 +155,6 @@ class Session:
             sys.exit(self.psql.returncode)
 
 
-def app():
-    return Role(os.environ["CLOUDTOOL_LOGIN"])
-
-
 def verifier_file():
     """What `provision` has told the server of the login's password."""
     password = pathlib.Path(os.environ["CLOUDTOOL_SERVICE_PASSWORD"])
@@ -163,11 +163,12 @@ def verifier_file():
 
 def superuser(script, database="postgres"):
     """Has the cluster's superuser run a script of ours; gives back the lines that it printed."""
-    options = ["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1"]
+    words = ["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1"]
+    options = f"{OPTIONS} -c client_min_messages=warning"
     done = subprocess.run(
-        [program("psql"), *options, f"--port={PORT}", f"--dbname={database}"],
+        [program("psql"), *words, f"--port={PORT}", f"--dbname={database}"],
         input=script,
-        env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PGOPTIONS": OPTIONS},
+        env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PGOPTIONS": options, "PGCLIENTENCODING": "UTF8"},
         stdout=PIPE,
         text=True,
         user="postgres",
@@ -202,4 +203,41 @@ SELECT NOT EXISTS (SELECT FROM pg_authid WHERE rolname = :'reader') AS missing,
     ALTER ROLE :"reader" PASSWORD :'verifier';
 \\endif
 """)
-    return Role(f"{name}.reader")
+    return Role(f"{name}.reader", pathlib.Path(os.environ["CLOUDTOOL_SERVICE_PASSWORD"]).read_text().strip())
+
+
+@contextlib.contextmanager
+def loader():
+    """The role that fills the share. As long as it does, the database is its own; nothing else is, and it gets into no other.
+
+    What is in a dump runs with its rights. With the app's it could reach the share that is in use: drop it, or change the
+    password of the role. In the end all that was loaded is the app's.
+    """
+    app, share = os.environ["CLOUDTOOL_APP"], os.environ["CLOUDTOOL_SHARE"]
+    names = f"\\set app '{app}'\n\\set share '{share}'\n\\set loader '{share}.loader'\n"
+    password = secrets.token_hex(24)
+    superuser(f"""{names}\\set verifier '{scram.verifier(password)}'
+DROP ROLE IF EXISTS :"loader";
+CREATE ROLE :"loader" LOGIN PASSWORD :'verifier';
+ALTER DATABASE :"share" OWNER TO :"loader";
+""")
+    try:
+        yield Role(f"{share}.loader", password)
+    finally:
+        superuser(names + HAND_OVER, share)
+
+
+# Every table by itself first: REASSIGN OWNED locks all that it changes together, which is more than the server has room for
+# when there are thousands of them.
+HAND_OVER = r"""
+ALTER ROLE :"loader" NOLOGIN;
+SELECT count(pg_terminate_backend(pid)) AS ended FROM pg_stat_activity WHERE usename = :'loader'
+\gset
+SELECT format('ALTER TABLE %s OWNER TO %I', pg_class.oid::regclass, :'app')
+  FROM pg_class JOIN pg_authid ON pg_authid.oid = relowner
+ WHERE rolname = :'loader' AND relkind IN ('r', 'p', 'v', 'm', 'f')
+\gexec
+REASSIGN OWNED BY :"loader" TO :"app";
+DROP OWNED BY :"loader";
+DROP ROLE :"loader";
+"""

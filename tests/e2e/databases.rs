@@ -17,6 +17,7 @@ pub const TESTS: &[Test] = &[
     ("a_mysql_dump_loads_into_another_app", a_mysql_dump_loads_into_another_app),
     ("random_postgresql_dumps_load_into_another_app", random_postgresql_dumps_load_into_another_app),
     ("no_dump_has_a_superusers_rights", no_dump_has_a_superusers_rights),
+    ("a_forged_dump_does_not_reach_the_share_in_use", a_forged_dump_does_not_reach_the_share_in_use),
     ("damaged_and_foreign_dumps_are_refused", damaged_and_foreign_dumps_are_refused),
     ("mariadb_starts_again_after_a_full_disk", mariadb_starts_again_after_a_full_disk),
     ("drop_and_remove_leave_nothing", drop_and_remove_leave_nothing),
@@ -254,7 +255,7 @@ pg_root -c "SELECT bool_or(rolsuper OR rolcreaterole OR rolcreatedb) FROM pg_rol
 "#
         ),
     );
-    assert_eq!(said, "ledxger|nofalse\nf");
+    assert_eq!(said, "ledxger.2.loader|nofalse\nf");
     // MariaDB's client has commands of its own: none of them is obeyed, and no other app's database is reached.
     script(world, "my_as ledxger ledxger -e 'CREATE OR REPLACE TABLE kept (a INT)'");
     for evil in [
@@ -274,6 +275,70 @@ pg_root -c "SELECT bool_or(rolsuper OR rolcreaterole OR rolcreatedb) FROM pg_rol
         assert!(said.starts_with("the dump, of MariaDB 10.11.0, could not be loaded"), "{evil}: {said}");
     }
     assert_eq!(script(world, "ls /tmp/evil 2>/dev/null || true; my_as ledxger ledxger -e 'SHOW TABLES'"), "kept");
+}
+
+/// Statements in the place of one that pg_dump has written.
+fn a_forged_dump_does_not_reach_the_share_in_use(world: &World) {
+    let _apps = apps(world);
+    let room = "room".repeat(100);
+    let live = "pg_as led_ger led_ger";
+    script(
+        world,
+        &format!(
+            "fresh postgresql led_ger led_ger.2; pg_as led_ger led_ger.2 -c 'CREATE VIEW forged AS SELECT 1 AS \"{}\", 2 AS \"{}\"'
+             {live} -c 'CREATE TABLE precious AS SELECT 1 AS a'",
+            &room[..60],
+            &room[1..61],
+        ),
+    );
+    let (whole, _) = share(world, "postgresql", "led_ger.2").dump();
+    let begins = b"CREATE VIEW public.forged AS";
+    let at = whole.windows(begins.len()).position(|window| window == begins).expect("the view is in the dump");
+    let end = at + whole[at..].iter().position(|byte| *byte == b';').expect("its statement ends");
+    let forge = |sql: &str| {
+        let mut dump = whole.clone();
+        dump[at..end].fill(b' ');
+        dump[at..at + sql.len()].copy_from_slice(sql.as_bytes());
+        dump
+    };
+    let about_the_app = "pg_root -c \"SELECT datconnlimit, datname, pg_get_userbyid(datdba), datacl FROM pg_database WHERE datname = 'led_ger'\" \
+        -c \"SELECT rolname, rolcanlogin, rolconnlimit, rolpassword FROM pg_authid WHERE rolname ~ '^led_ger' AND rolname <> 'led_ger.reader'\" \
+        -c 'SELECT * FROM pg_db_role_setting' -c 'SELECT * FROM pg_auth_members'";
+    let before = script(world, about_the_app);
+    let mut session = world.ssh();
+    let held = format!("{FUNCTIONS}{live} -c 'SELECT 1, pg_sleep(600)'");
+    let mut held = session.arg(format!("sh -c '{}'", held.replace('\'', "'\\''"))).spawn().expect("ssh starts");
+    let is_held =
+        "pg_root -c \"SELECT count(*) FROM pg_stat_activity WHERE usename = 'led_ger' AND query ~ 'pg_sleep'\"";
+    await_that("the app is logged in", || (script(world, is_held) == "1").then_some(()));
+    let target = share(world, "postgresql", "led_ger.3");
+    for evil in [
+        "DROP DATABASE led_ger WITH (FORCE)",
+        "ALTER DATABASE led_ger CONNECTION LIMIT 0",
+        "ALTER DATABASE led_ger SET default_transaction_read_only = on",
+        "ALTER DATABASE led_ger OWNER TO CURRENT_USER",
+        "GRANT CONNECT ON DATABASE led_ger TO PUBLIC",
+        "ALTER ROLE led_ger PASSWORD 'mine'",
+        "ALTER ROLE led_ger SET search_path = 'nothing'",
+        "GRANT led_ger TO CURRENT_USER",
+        "SET ROLE led_ger",
+        "DROP OWNED BY led_ger",
+        "SELECT 1 / count(nullif(pg_terminate_backend(pid), false)) FROM pg_stat_activity WHERE usename = 'led_ger'",
+    ] {
+        script(world, "fresh postgresql led_ger led_ger.3");
+        let said = target.fails("load", &forge(evil));
+        assert!(said.starts_with("the dump could not be loaded: "), "{evil}: {said}");
+        assert_eq!(script(world, about_the_app), before, "{evil}");
+    }
+    assert_eq!(script(world, &format!("{is_held}; {live} -c 'SELECT a FROM precious'")), "1\n1");
+    script(world, "pg_root -c \"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'led_ger'\"");
+    let _ = held.wait();
+    // That such a statement is run at all, and where.
+    script(world, "fresh postgresql led_ger led_ger.3");
+    target.ok("load", &forge("CREATE TABLE public.reached AS SELECT current_user AS who"));
+    assert_eq!(script(world, "pg_as led_ger led_ger.3 -c 'SELECT who FROM reached'"), "led_ger.3.loader");
+    script(world, &format!("svc postgresql drop led_ger led_ger.3; {live} -c 'DROP TABLE precious'"));
+    assert_eq!(script(world, about_the_app), before);
 }
 
 fn damaged_and_foreign_dumps_are_refused(world: &World) {
