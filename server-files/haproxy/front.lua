@@ -54,3 +54,9 @@ core.register_action("wake", { "http-req" }, function(txn)
         txn:set_var("txn.route", "!")
     end
 end)
+
+-- What this node has to say to a certificate authority; nothing for what was not asked of it.
+core.register_fetches("challenge", function(txn)
+    local token = txn.sf:path():match("^/%.well%-known/acme%-challenge/([%w_-]+)$")
+    return token and read(FRONT .. "challenges/" .. token) or ""
+end)

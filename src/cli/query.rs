@@ -71,7 +71,7 @@ pub(super) fn run(context: &Context, args: Query) -> Result<(), Failure> {
             table.print(ui);
         }
         for app in answer["apps"].as_array().into_iter().flatten() {
-            for warning in warnings(app) {
+            for warning in about_certificate(app).into_iter().chain(warnings(app)) {
                 ui.warn(&warning);
             }
         }
@@ -119,6 +119,29 @@ pub(super) fn warnings(app: &Value) -> Vec<String> {
     warnings
 }
 
+/// Which of the app's own hosts have none that a browser trusts, and why.
+fn about_certificate(app: &Value) -> Vec<String> {
+    let (name, tls) = (words(&app["app"]), &app["tls"]);
+    if !tls.is_object() {
+        return Vec::new();
+    }
+    let has = |list: &Value, host: &str| list.as_array().is_some_and(|all| all.iter().any(|one| one == host));
+    let locations = app["locations"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let mut hosts: Vec<&str> = locations.map(|location| location.split('/').next().unwrap_or(location)).collect();
+    hosts.dedup();
+    hosts.retain(|host| !has(&tls["hosts"], host));
+    let why = |host: &str| {
+        let reason = match (tls["elsewhere"][host].as_str(), tls["failed"]["message"].as_str()) {
+            (_, _) if host.starts_with("*.") => "no authority proves a wildcard by HTTP".to_owned(),
+            (Some(elsewhere), _) => format!("{elsewhere}; it has to lead to this node, at port 80"),
+            (None, Some(failed)) => format!("{failed}; it is tried again in an hour"),
+            (None, None) => "it is being asked for".to_owned(),
+        };
+        format!("{name}: {host} has no certificate that browsers trust yet: {reason}")
+    };
+    hosts.into_iter().map(why).collect()
+}
+
 /// The first word is a node if it is the name of one.
 fn split(context: &Context, args: Query) -> Result<(NodeChoice, Vec<String>), Failure> {
     let mut words = args.words;
@@ -140,5 +163,23 @@ pub(super) fn words(value: &Value) -> String {
         Value::Null => String::new(),
         Value::Array(items) => items.iter().map(words).collect::<Vec<_>>().join(" "),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_without_a_certificate_are_told_with_the_reason() {
+        let app = |tls: Value| json!({"app": "shop", "locations": ["a.com", "b.com/x", "*.c.com"], "tls": tls});
+        assert!(about_certificate(&app(Value::Null)).is_empty());
+        let elsewhere = json!({"b.com": "the name is not known", "www.a.com": "the name is not known"});
+        let told = about_certificate(&app(json!({"kind": "auto", "hosts": ["a.com"], "elsewhere": elsewhere})));
+        assert_eq!(told.len(), 2);
+        assert!(told[0].starts_with("shop: b.com has no certificate that browsers trust yet: the name is not known;"));
+        assert!(told[1].contains("*.c.com") && told[1].ends_with("no authority proves a wildcard by HTTP"));
+        let refused = json!({"kind": "auto", "elsewhere": {}, "failed": {"at": "", "message": "rate limited"}});
+        assert!(about_certificate(&app(refused))[0].contains("rate limited"));
     }
 }

@@ -14,6 +14,7 @@ mod backup;
 mod crons;
 mod processes;
 mod reader;
+mod tls;
 mod what_runs;
 
 use reader::{Reader, full_key};
@@ -39,13 +40,15 @@ impl AppConfig {
     }
 }
 
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 25] = [
+    "acme_server",
     "app_name",
     "default_host",
     "default_location",
     "drain_timeout",
     "health_check",
     "health_timeout",
+    "hsts",
     "idle_ignore",
     "idle_stop",
     "memory",
@@ -58,6 +61,7 @@ const KEYS: [&str; 22] = [
     "runner",
     "snapshot",
     "threads",
+    "tls",
     "update_fetch",
     "version",
     "service.NAME",
@@ -203,6 +207,7 @@ impl<'a> Reader<'a> {
             request_timeout: self.seconds("request_timeout", 60, 1..=24 * 3600),
             drain_timeout: self.seconds("drain_timeout", 30, 1..=3600),
             env: self.env(),
+            tls: self.tls(),
             idle_stop: self.value("idle_stop", None, |text| values::seconds(text, 1..=24 * 3600).map(Some)),
             idle_ignore: self.idle_ignore(),
             backup: self.backup(),

@@ -36,6 +36,9 @@ pub struct Settings {
     /// Seconds.
     pub drain_timeout: u32,
     pub env: BTreeMap<String, String>,
+    /// What kind of certificate the app's hosts have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
     /// After how many seconds without a visitor the app sleeps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_stop: Option<u32>,
@@ -142,6 +145,23 @@ impl Platform {
             Platform::Command => "command",
         }
     }
+}
+
+/// A certificate for all hosts of the app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tls {
+    pub kind: Certificate,
+    /// The directory of the certificate authority; none: Let's Encrypt.
+    pub server: Option<String>,
+    /// For how many seconds browsers shall ask by https only.
+    pub hsts: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Certificate {
+    /// From a certificate authority, by ACME.
+    Auto,
 }
 
 /// When an update takes a snapshot of the app's data.

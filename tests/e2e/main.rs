@@ -23,6 +23,7 @@ mod server;
 
 mod access;
 mod bad_releases;
+mod certificates;
 mod copies;
 mod couchdb;
 mod crons;
@@ -126,6 +127,7 @@ fn main() -> ExitCode {
     let living: &[File] = &[
         ("disabling", disabling::TESTS),
         ("sleeping", sleeping::TESTS),
+        ("certificates", certificates::TESTS),
         ("runners", runners::TESTS),
         ("processes", processes::TESTS),
         ("crons", crons::TESTS),

@@ -2,7 +2,7 @@
 
 import contextlib
 
-from . import checks, front, lock, recover, rollback, state
+from . import checks, front, lock, recover, rollback, slots, state
 from .context import Failure
 from .deploy import answer, united
 
@@ -45,6 +45,8 @@ def take_over(ctx, current: state.State, location: str, owner: state.State) -> N
         front.route(current, owner)
         current.save()
         owner.save()
+    for changed in (current, owner):
+        slots.look_after_certificate(ctx, changed)
 
 
 def deactivate(ctx, _payload) -> dict:
@@ -63,6 +65,7 @@ def deactivate(ctx, _payload) -> dict:
                 current.set_locations([known for known in current.locations if known != location])
                 front.route(current)
                 current.save()
+            slots.look_after_certificate(ctx, current)
         removed.append({"location": location, "app": app})
     return {"removed": removed, "unknown": unknown}
 

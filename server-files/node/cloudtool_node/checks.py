@@ -210,6 +210,7 @@ def settings(value) -> dict:
     for path in _default_list(value, "idle_ignore", texts):
         if not re.fullmatch(r"/[A-Za-z0-9._~/-]+", path):
             raise bad(f"idle_ignore {path!r} is not a path like /health.")
+    _tls(value.setdefault("tls", None))
     if value.setdefault("memory", None) is not None:
         whole_number(value["memory"], "memory", 8 << 20, 1 << 50)
     variables(value.setdefault("env", {}), "[env]")
@@ -274,6 +275,17 @@ def command_line(words, what: str) -> list[str]:
     ):
         raise bad(f"{what} is not a command: texts without NUL, the first one a program.")
     return words
+
+
+def _tls(tls) -> None:
+    if tls is None:
+        return
+    if not isinstance(tls, dict) or set(tls) - {"kind", "server", "hsts"} or tls.get("kind") != "auto":
+        raise bad(f"tls {tls!r} is unknown.")
+    if tls.get("server") is not None and not re.fullmatch(r"https://[A-Za-z0-9.:_/\[\]-]+", str(tls["server"])):
+        raise bad(f"acme_server {tls['server']!r} is not an address like https://example.com/directory.")
+    if tls.get("hsts") is not None:
+        whole_number(tls["hsts"], "hsts", 1, 1 << 30)
 
 
 def _default_list(settings: dict, key: str, checked) -> list:

@@ -113,6 +113,7 @@ class Deployment:
             "venv": self.launch.venv,
             "services": [service["name"] for service in order.settings["services"]],
             "platform": order.settings["platform"],
+            "tls": order.settings["tls"],
             "idle_stop": order.settings["idle_stop"],
             "idle_ignore": order.settings["idle_ignore"],
         }
@@ -228,11 +229,12 @@ class Deployment:
 
 def platform_packages(settings: dict) -> list[str]:
     """What the platform needs beyond a set-up node: nodes without PHP apps do not carry PHP."""
+    acme = ["dehydrated"] if settings["tls"] else []
     if settings["platform"] == "php":
-        return ["libapache2-mod-php", "php-cli"]
+        return ["libapache2-mod-php", "php-cli", *acme]
     if settings["runner"] and settings["runner"]["kind"] == "paste":
-        return ["python3-pastedeploy"]
-    return []
+        return ["python3-pastedeploy", *acme]
+    return acme
 
 
 def find_state(ctx, app: str) -> state.State:
@@ -330,6 +332,7 @@ def switch(
     current.fields = planned.fields
     maintenance.remind(ctx, current)
     waking.watch(ctx, current)
+    slots.look_after_certificate(ctx, current)
     return added
 
 

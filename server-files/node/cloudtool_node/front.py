@@ -27,12 +27,13 @@ def desired(states) -> dict[str, dict[str, str]]:
             allowed |= {f"{state.app}/{address}": "1" for address in state.disabled["allow"]}
         quiet |= {f"{state.app}{path.rstrip('/')}/": "1" for path in state.entry(state.live).get("idle_ignore") or []}
         mark = "~" if state.asleep else ""
-        live = _to(state, state.live, _target(state, f"{mark}{state.port(state.live_slot)}"), "|s" * may_sleep(state))
+        live = _to(state, state.live, _target(state, f"{mark}{state.port(state.live_slot)}"))
+        secured = state.certificate().get("hosts", []) if state.tls else []
         previous = state.previous and _to(state, state.previous, _target(state, f"{state.wake_port(state.idle_slot)}"))
         for location in state.locations:
             host, slash, path = location.partition("/")
             mount = slash + path
-            asked[_key(location)] = live(mount)
+            asked[_key(location)] = live(mount) + _flags(state, host in secured)
             if host.startswith("*."):
                 continue
             # A path of a host takes part in the host's redirect, it does not make one.
@@ -49,8 +50,12 @@ def desired(states) -> dict[str, dict[str, str]]:
     }
 
 
-def may_sleep(state) -> bool:
-    return bool(state.idle_stop) or state.asleep
+def _flags(state, has_certificate: bool) -> str:
+    """What more the front does at a location: `s` it may sleep, `t` http is sent to https, `h` and browsers keep to that."""
+    hsts = has_certificate and state.tls.get("hsts")
+    may_sleep = state.idle_stop or state.asleep
+    flags = "s" * bool(may_sleep) + "t" * has_certificate + "h" * bool(hsts)
+    return (f"|{flags}" if flags else "") + (f"|{hsts}" if hsts else "")
 
 
 def _key(location: str) -> str:
@@ -66,13 +71,13 @@ def _target(state, port: str) -> str:
     return f"-{port}" if state.disabled else port
 
 
-def _to(state, release: str, target: str, more: str = ""):
+def _to(state, release: str, target: str):
     timeout = state.entry(release)["timeout"] * 1000
 
     def value(mount: str) -> str:
         if state.moved_to:
             return f"{target}|0||{timeout}|{state.app}"
-        return f"{target}|{mount.count('/')}|{mount}|{timeout}|{state.app}{more}"
+        return f"{target}|{mount.count('/')}|{mount}|{timeout}|{state.app}"
 
     return value
 
@@ -134,6 +139,33 @@ def show() -> dict[str, dict[str, str]]:
             elif line.strip():
                 raise _unusable(line)
     return maps
+
+
+def set_certificate(listed: str, path: str, pem: str) -> dict[str, str]:
+    """Has a certificate, key and chain, shown from now on; gives what HAProxy says of it."""
+    if path not in _ask("show ssl cert").split():
+        _expect(f"new ssl cert {path}", "New empty certificate")
+    _expect(f"set ssl cert {path} <<\n{pem}", "Transaction")
+    _expect(f"commit ssl cert {path}", "Success!")
+    if path not in _ask(f"show ssl crt-list {listed}").split():
+        _expect(f"add ssl crt-list {listed} {path}", "Success!")
+    lines = _ask(f"show ssl cert {path}").splitlines()
+    return dict(line.split(": ", 1) for line in lines if ": " in line)
+
+
+def remove_certificate(listed: str, path: str) -> None:
+    if path in _ask(f"show ssl crt-list {listed}").split():
+        _expect(f"del ssl crt-list {listed} {path}", "deleted")
+    if path in _ask("show ssl cert").split():
+        _expect(f"del ssl cert {path}", "deleted")
+
+
+def _expect(command: str, word: str) -> None:
+    said = _ask(command).strip()
+    if word not in said:
+        raise Failure(
+            "front", f"The front of the node did not take a certificate: {said}.", "See: journalctl -u haproxy"
+        )
 
 
 def visits() -> dict[str, tuple[float, bool]]:

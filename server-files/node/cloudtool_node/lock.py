@@ -73,6 +73,16 @@ def waking(ctx, name: str):
 
 
 @contextlib.contextmanager
+def certificates(ctx):
+    """Certificates are asked for one after the other."""
+    fd = _acquire(ctx, f"{paths.LOCKS}/certificates", 3600, "asking for a certificate")
+    try:
+        yield
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
 def setup(ctx):
     """Two set-ups of one node at once would wait for each other in apt, and mix their reloads."""
     fd = _acquire(ctx, f"{paths.LOCKS}/setup", ctx.request.get("lock_timeout") or 0, "setting this node up")

@@ -12,6 +12,11 @@ WILDCARDS_MAP = f"{FRONT}/wildcards.map"
 ALLOWED_MAP = f"{FRONT}/allowed.map"
 QUIET_MAP = f"{FRONT}/quiet.map"
 MAINTENANCE = f"{FRONT}/maintenance"
+CHALLENGES = f"{FRONT}/challenges"
+TLS = f"{ETC}/tls"
+# No app has such a name.
+NODE_PEM = f"{TLS}/_node.pem"
+CERTIFICATE_LIST = f"{TLS}/list"
 SERVICE_SETTINGS = f"{ETC}/services"
 FRONT_SOCKET = "/run/haproxy/cloudtool.sock"
 
@@ -25,6 +30,8 @@ LOCKS = f"{VAR}/locks"
 BACKUPS = f"{VAR}/backups"
 SNAPSHOTS = f"{VAR}/snapshots"
 COPIES = f"{VAR}/copies"
+ACME = f"{VAR}/acme"
+CERTIFICATES = f"{VAR}/certificates"
 ASLEEP = f"{VAR}/asleep"
 CRONS = f"{VAR}/crons"
 AUDIT_LOG = f"{VAR}/audit.log"
@@ -115,6 +122,20 @@ def app_secret(name: str) -> str:
 def asleep(name: str) -> str:
     """There while the app sleeps."""
     return f"{ASLEEP}/{name}"
+
+
+def certificate(name: str) -> str:
+    """Key and chain, as HAProxy wants them."""
+    return f"{TLS}/{name}.pem"
+
+
+def certificate_record(name: str) -> str:
+    """What is known of it, and why there is none."""
+    return f"{CERTIFICATES}/{name}.json"
+
+
+def certificate_service(name: str) -> str:
+    return f"cloudtool-certificate@{name}.service"
 
 
 def maintenance_page(name: str) -> str:

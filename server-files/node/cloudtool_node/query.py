@@ -43,6 +43,7 @@ def describe(found: state.State, shown: dict) -> dict:
         "expires": found.fields.get("expires"),
         "disabled": found.disabled,
         "idle_stop": found.idle_stop,
+        "tls": {**found.tls, **found.certificate()} if found.tls else None,
         "backup": backup_of(found.app),
         "processes": [process(unit, shown.get(unit, {})) for unit in processes.known(found.app)],
     }

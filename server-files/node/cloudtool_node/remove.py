@@ -82,6 +82,10 @@ def remove_files(ctx, app: str, with_data: bool) -> None:
         files.remove(paths.slot_port(app, slot))
     files.remove(paths.logrotate(app))
     files.remove(paths.maintenance_page(app))
+    if os.path.exists(paths.certificate_record(app)):
+        from . import certificates
+
+        certificates.forget(ctx, app)
     files.remove(paths.asleep(app))
     files.remove_tree(paths.copies(app))
     files.remove_tree(paths.crons(app))

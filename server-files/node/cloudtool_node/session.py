@@ -77,6 +77,10 @@ def main() -> int:
         from . import crons
 
         return crons.due(sys.argv[2]) if sys.argv[1] == "cron" else crons.work(sys.argv[2], sys.argv[3])
+    if sys.argv[1:2] == ["certificates"]:
+        from . import unattended
+
+        return unattended.look_after_certificates(sys.argv[2] if len(sys.argv) == 3 else None)
     if sys.argv[1:2] in (["expire"], ["guard"]):
         from . import unattended
 

@@ -37,6 +37,8 @@ DIRECTORIES = (
     (f"{paths.ETC}/firewall.d", 0o755),
     (paths.FRONT, 0o755),
     (paths.MAINTENANCE, 0o755),
+    (paths.CHALLENGES, 0o755),
+    (paths.TLS, 0o700),
     (paths.SERVICE_SETTINGS, 0o700),
     (paths.VAR, 0o700),
     (paths.STATES, 0o700),
@@ -45,6 +47,8 @@ DIRECTORIES = (
     (paths.INSTALLED_SERVICES, 0o700),
     (paths.LOCKS, 0o700),
     (paths.ASLEEP, 0o700),
+    (paths.ACME, 0o700),
+    (paths.CERTIFICATES, 0o700),
     (paths.BACKUPS, 0o700),
     (paths.RUN, 0o755),
     (paths.LOGS, 0o755),
@@ -52,11 +56,13 @@ DIRECTORIES = (
 
 # Wakes sleeping apps for the front, as whose user it is reached.
 WAKER = "cloudtool-waker.socket"
+CERTIFICATES_TIMER = "cloudtool-certificates.timer"
 # Units that start with the node, and the targets that start them.
 ENABLED = {
     "cloudtool-boot.service": "multi-user.target",
     "cloudtool-firewall.service": "sysinit.target",
     WAKER: "sockets.target",
+    CERTIFICATES_TIMER: "timers.target",
 }
 ROOM_FOR_PACKAGES_MB = 600
 ROOM_MB = 100
@@ -218,6 +224,7 @@ class Setup:
         self.note("apache2.service masked", files.make_link(path, "/dev/null"))
 
     def files(self) -> None:
+        self.own_certificate()
         self.file("/etc/apt/apt.conf.d/52cloudtool", read_own("setup/apt.conf"))
         for path in front.MAPS:
             if not os.path.exists(path):
@@ -229,6 +236,19 @@ class Setup:
                 if files.read_bytes(path) != content:
                     self.will("reload-front")
                 self.file(path, content)
+
+    def own_certificate(self) -> None:
+        """What the front shows for hosts that have no certificate. The front does not start without one."""
+        if os.path.exists(paths.NODE_PEM):
+            return
+        if packages.absent(["openssl"]):
+            packages.install(self.ctx, ["openssl"])
+        subject = f"/CN={os.uname().nodename[:64]}"
+        words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        words += ["-days", "3650", "-subj", subject, "-keyout", "/dev/stdout", "-out", "/dev/stdout"]
+        self.file(paths.NODE_PEM, self.ctx.run(words, code="setup").stdout, 0o600)
+        if not os.path.exists(paths.CERTIFICATE_LIST):
+            self.file(paths.CERTIFICATE_LIST, f"{paths.NODE_PEM}\n", 0o600)
 
     def packages(self, missing: list[str]) -> str | None:
         if not missing and not packages.interrupted():
@@ -272,8 +292,9 @@ class Setup:
         )
         firewall.load(self, units["cloudtool-firewall.service"]["ActiveState"] == "active")
         sshd.reload(self, units[sshd.UNIT]["ActiveState"] == "active")
-        if self.note(f"{WAKER} started", units[WAKER]["ActiveState"] != "active"):
-            self.ctx.run(["systemctl", "start", WAKER], code="setup")
+        for unit in (WAKER, CERTIFICATES_TIMER):
+            if self.note(f"{unit} started", units[unit]["ActiveState"] != "active"):
+                self.ctx.run(["systemctl", "start", unit], code="setup")
         self.start_front(units["haproxy.service"])
         timers = [
             name for name in ("apt-daily.timer", "apt-daily-upgrade.timer") if units[name]["ActiveState"] != "active"

@@ -144,6 +144,12 @@ def limit_memory(ctx, state, slot: str, memory: int | None) -> None:
     systemctl(ctx, "set-property", unit, f"MemoryMax={limit}", f"MemorySwapMax={'infinity' if memory is None else 0}")
 
 
+def look_after_certificate(ctx, state) -> None:
+    """In its own time: nobody waits for an authority."""
+    if state.tls or os.path.exists(paths.certificate_record(state.app)):
+        systemctl(ctx, "start", "--no-block", paths.certificate_service(state.app))
+
+
 def all_units(app: str) -> list[str]:
     return [
         unit

@@ -25,6 +25,15 @@ class Uses:
     shares: dict[str, int] = dataclasses.field(default_factory=dict)
     logins: dict[str, int] = dataclasses.field(default_factory=dict)
 
+    @property
+    def tls(self) -> dict | None:
+        """What the live release wants for a certificate."""
+        return (self.entry(self.live) or {}).get("tls") if self.live and not self.moved_to else None
+
+    def certificate(self) -> dict:
+        """What certificates.py has written down: the `hosts` that have one, when it `ends`, what stands against it."""
+        return json.loads(files.read(paths.certificate_record(self.app)) or "{}")
+
     def share(self, service: str) -> int:
         return self.shares.get(service, 1)
 
@@ -141,6 +150,15 @@ class State:
     def asleep(self) -> bool:
         """The live slot is stopped, and the front has it woken for whoever asks: see sleeping.py."""
         return not self.awake and os.path.exists(paths.asleep(self.app))
+
+    @property
+    def tls(self) -> dict | None:
+        """What the live release wants for a certificate."""
+        return (self.entry(self.live) or {}).get("tls") if self.live and not self.moved_to else None
+
+    def certificate(self) -> dict:
+        """What certificates.py has written down: the `hosts` that have one, when it `ends`, what stands against it."""
+        return json.loads(files.read(paths.certificate_record(self.app)) or "{}")
 
     @property
     def uses(self) -> Uses:

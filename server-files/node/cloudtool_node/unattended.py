@@ -1,8 +1,8 @@
-"""What systemd has the node program do, without a client: `expire APP`, `guard APP` and `idle`. What it says goes to the journal."""
+"""What systemd has the node program do, without a client: `expire APP`, `guard APP`, `idle` and `certificates [APP]`. What it says goes to the journal."""
 
 import os
 
-from . import audit, expiry, hand_over, sleeping
+from . import audit, certificates, expiry, hand_over, sleeping
 from .context import Context, Failure, Writer
 
 WORK = {"expire": expiry.end, "guard": hand_over.watch}
@@ -14,6 +14,17 @@ def idle() -> int:
     ctx = Context({"verb": "sleep", "by": "idle_stop"}, Writer(os.open(os.devnull, os.O_WRONLY)))
     try:
         sleeping.look(ctx)
+    except Failure as failure:
+        print(failure.message)
+        return 1
+    return 0
+
+
+def look_after_certificates(app: str | None) -> int:
+    """Of one app, or of all that want some."""
+    ctx = Context({"verb": "certificates", "by": "cloudtool", "app": app}, Writer(os.open(os.devnull, os.O_WRONLY)))
+    try:
+        certificates.settle(ctx, app) if app else certificates.settle_all(ctx)
     except Failure as failure:
         print(failure.message)
         return 1

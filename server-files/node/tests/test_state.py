@@ -96,6 +96,17 @@ class Routes(unittest.TestCase):
             open(f"{directory}/shop", "w").close()
             self.assertEqual(self.routes(sleeper)["shop.com/"], "-~20000|0||60000|shop|s")
 
+    def test_hosts_that_have_a_certificate_are_sent_to_https(self):
+        app = state(locations=["shop.com", "shop.net/a"])
+        app.entry("v2").update(tls={"kind": "auto", "hsts": 86400})
+        with tempfile.TemporaryDirectory() as directory, mock.patch.object(paths, "CERTIFICATES", directory):
+            self.assertEqual(self.routes(app)["shop.com/"], "20000|0||60000|shop")
+            with open(f"{directory}/shop.json", "w") as file:
+                file.write('{"hosts": ["shop.com"]}')
+            routes = self.routes(app)
+        self.assertEqual(routes["shop.com/"], "20000|0||60000|shop|th|86400")
+        self.assertEqual(routes["shop.net/a/"], "20000|1|/a|60000|shop")
+
     def test_wildcards_have_their_own_map(self):
         maps = front.desired([state(locations=["*.shop.com/x"])])
         self.assertEqual(maps[paths.ROUTES_MAP], {})

@@ -386,3 +386,18 @@ fn an_app_that_may_sleep() {
     let problems = read("idle_stop = 2d\nidle_ignore = health /a//b /a?b\n").unwrap_err();
     assert_eq!(problems.lines().filter(|line| line.contains("idle_")).count(), 4, "{problems}");
 }
+
+#[test]
+fn certificates() {
+    use crate::config::settings::{Certificate, Tls};
+    let dir = app(&["app.py"]);
+    let read = |ini: &str| parse_in(dir.path(), &format!("[production]\napp_name = a\nrunner = app.py\n{ini}"));
+    let tls = |ini: &str| read(ini).unwrap().settings.tls;
+    assert_eq!(tls(""), None);
+    assert_eq!(tls("tls = auto\n"), Some(Tls { kind: Certificate::Auto, server: None, hsts: None }));
+    let of_ours = tls("tls = auto\nhsts = 2d\nacme_server = https://ca.example.com:14000/dir\n").unwrap();
+    assert_eq!((of_ours.hsts, of_ours.server.as_deref()), (Some(172_800), Some("https://ca.example.com:14000/dir")));
+    assert_eq!(read("hsts = 180d\nacme_server = https://ca\n").unwrap().warnings.len(), 2);
+    let problems = read("tls = yes\nhsts = 180\nacme_server = http://ca\n").unwrap_err();
+    assert_eq!(problems.lines().filter(|line| line.contains("production.")).count(), 3, "{problems}");
+}
