@@ -29,7 +29,8 @@ tar -xzf - -C "$new" --no-same-owner
 test -s "$new/VERSION"
 chmod -R u=rwX,go=rX "$new"
 chmod 0755 "$new/cloudtool-node"
-python3 -I -m compileall -q "$new/node"
+# It says on standard output what is wrong.
+python3 -I -m compileall -q "$new/node" >&2
 sync -f "$new"
 
 # Exchanges the two trees at once (RENAME_EXCHANGE), so that there is no moment without a program.

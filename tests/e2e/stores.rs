@@ -3,6 +3,7 @@
 //! S3 is moto, which checks signatures and permissions; the other server is a second sshd with its own host key and account.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -291,31 +292,44 @@ fn what_is_cut_off_is_never_listed(world: &World) {
     depot.close(world);
 }
 
-/// Drops every packet from the node to a port, until it is dropped.
-struct LineCut<'w>(&'w World);
+/// Drops every packet from the node to a port as soon as a backup runs, until it is dropped.
+struct LineCut<'w> {
+    world: &'w World,
+    watcher: Child,
+}
 
 impl<'w> LineCut<'w> {
-    fn to(world: &'w World, port: u16) -> Self {
-        world.node_script(&format!(
-            "nft 'table inet cut {{ chain output {{ type filter hook output priority 0; tcp dport {port} drop; }}; }}'"
-        ));
-        LineCut(world)
+    /// The node itself watches for the backup: whoever asks it from here comes too late.
+    fn in_the_next_backup(world: &'w World, port: u16) -> Self {
+        let script = format!(
+            "echo ready; until pgrep -x zstd >/dev/null; do :; done
+             nft 'table inet cut {{ chain output {{ type filter hook output priority 0; tcp dport {port} drop; }}; }}'"
+        );
+        let mut watcher = world.ssh().arg(script).stdout(Stdio::piped()).spawn().expect("ssh starts");
+        let mut line = [0; 6];
+        watcher.stdout.as_mut().expect("a pipe").read_exact(&mut line).expect("it is ready");
+        LineCut { world, watcher }
+    }
+
+    fn wait(&mut self) {
+        assert!(self.watcher.wait().expect("ssh ends").success());
     }
 }
 
 impl Drop for LineCut<'_> {
     fn drop(&mut self) {
-        self.0.node_script("nft delete table inet cut");
+        self.world.node_script("nft delete table inet cut");
     }
 }
 
 /// A backup, and the cut of its line to the destination in the middle of it.
 fn cut_off<'w>(world: &'w World, depot: &Depot, destination: &str) -> (Child, LineCut<'w>) {
+    let mut line =
+        LineCut::in_the_next_backup(world, if destination == "far" { depot.bucket.port } else { VAULT_PORT });
     let mut command = world.command(["backup", "depot", destination]);
     let client = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-    await_that("the backup runs", || world.on_node(["pgrep", "-x", "zstd"]).status.success().then_some(()));
-    let port = if destination == "far" { depot.bucket.port } else { VAULT_PORT };
-    (client, LineCut::to(world, port))
+    line.wait();
+    (client, line)
 }
 
 fn a_line_that_comes_back_costs_no_backup(world: &World) {

@@ -33,6 +33,10 @@ pub fn node() -> &'static str {
     }
 }
 
+fn second_name() -> String {
+    format!("{}-second", node())
+}
+
 /// `CLOUDTOOL_E2E_PART`: `data` runs the tests about services and their data, `living` those about what comes after a deploy
 /// (commands, logs, processes, sleep, certificates, ...), `apps` all others; nothing runs all.
 pub fn part() -> Option<String> {
@@ -75,11 +79,13 @@ impl World {
 
     /// The address of another node, which all tests share that need one.
     pub fn second(&self) -> &str {
-        self.second.get_or_init(|| address_of(&self.create_node(&self.second_name(), &image())))
+        self.second.get_or_init(|| address_of(&self.create_node(&second_name(), &image())))
     }
 
+    /// What it is called; it is there when this returns.
     pub fn second_name(&self) -> String {
-        format!("{}-second", node())
+        self.second();
+        second_name()
     }
 
     /// Where local nodes of the tests live. Their images are kept, for all tests and the next run.
