@@ -6,6 +6,9 @@ use super::context::Context;
 use crate::error::Failure;
 use crate::ui::Table;
 
+/// A certificate that ends in fewer days has not been renewed when it should have been.
+const SOON_DAYS: i64 = 21;
+
 /// Show the apps of a node: releases, locations, services, memory
 #[derive(Debug, Args)]
 pub(super) struct Query {
@@ -119,19 +122,13 @@ pub(super) fn warnings(app: &Value) -> Vec<String> {
     warnings
 }
 
-/// Which of the app's own hosts have none that a browser trusts, and why.
+/// Which of the app's own hosts have none that a browser trusts, and why; and one that ends.
 fn about_certificate(app: &Value) -> Vec<String> {
     let (name, tls) = (words(&app["app"]), &app["tls"]);
-    if !tls.is_object() {
-        return Vec::new();
-    }
-    let has = |list: &Value, host: &str| list.as_array().is_some_and(|all| all.iter().any(|one| one == host));
-    let locations = app["locations"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let mut hosts: Vec<&str> = locations.map(|location| location.split('/').next().unwrap_or(location)).collect();
-    hosts.dedup();
-    hosts.retain(|host| !has(&tls["hosts"], host));
+    let own = tls["kind"] == "own";
     let why = |host: &str| {
         let reason = match (tls["elsewhere"][host].as_str(), tls["failed"]["message"].as_str()) {
+            (_, _) if own => "it is not in the one that the app brings".to_owned(),
             (_, _) if host.starts_with("*.") => "no authority proves a wildcard by HTTP".to_owned(),
             (Some(elsewhere), _) => format!("{elsewhere}; it has to lead to this node, at port 80"),
             (None, Some(failed)) => format!("{failed}; it is tried again in an hour"),
@@ -139,7 +136,12 @@ fn about_certificate(app: &Value) -> Vec<String> {
         };
         format!("{name}: {host} has no certificate that browsers trust yet: {reason}")
     };
-    hosts.into_iter().map(why).collect()
+    let mut told: Vec<String> =
+        tls["unsecured"].as_array().into_iter().flatten().filter_map(Value::as_str).map(why).collect();
+    if let Some(days) = tls["days_left"].as_i64().filter(|days| *days < SOON_DAYS) {
+        told.push(format!("{name}: its certificate ends in {days} days"));
+    }
+    told
 }
 
 /// The first word is a node if it is the name of one.
@@ -172,14 +174,21 @@ mod tests {
 
     #[test]
     fn hosts_without_a_certificate_are_told_with_the_reason() {
-        let app = |tls: Value| json!({"app": "shop", "locations": ["a.com", "b.com/x", "*.c.com"], "tls": tls});
-        assert!(about_certificate(&app(Value::Null)).is_empty());
-        let elsewhere = json!({"b.com": "the name is not known", "www.a.com": "the name is not known"});
-        let told = about_certificate(&app(json!({"kind": "auto", "hosts": ["a.com"], "elsewhere": elsewhere})));
-        assert_eq!(told.len(), 2);
-        assert!(told[0].starts_with("shop: b.com has no certificate that browsers trust yet: the name is not known;"));
-        assert!(told[1].contains("*.c.com") && told[1].ends_with("no authority proves a wildcard by HTTP"));
-        let refused = json!({"kind": "auto", "elsewhere": {}, "failed": {"at": "", "message": "rate limited"}});
-        assert!(about_certificate(&app(refused))[0].contains("rate limited"));
+        let told = |tls: Value| about_certificate(&json!({"app": "shop", "tls": tls}));
+        assert!(told(Value::Null).is_empty());
+        let elsewhere = json!({"b.com": "the name is not known"});
+        let told_of =
+            told(json!({"kind": "auto", "unsecured": ["b.com", "*.c.com"], "elsewhere": elsewhere, "days_left": 89}));
+        assert_eq!(told_of.len(), 2);
+        assert!(
+            told_of[0].starts_with("shop: b.com has no certificate that browsers trust yet: the name is not known;")
+        );
+        assert!(told_of[1].contains("*.c.com") && told_of[1].ends_with("no authority proves a wildcard by HTTP"));
+        let refused = json!({"kind": "auto", "unsecured": ["a.com"], "failed": {"at": "", "message": "rate limited"}});
+        assert!(told(refused)[0].contains("rate limited"));
+        assert_eq!(
+            told(json!({"kind": "own", "unsecured": [], "days_left": 3})),
+            ["shop: its certificate ends in 3 days"]
+        );
     }
 }

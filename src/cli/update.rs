@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::context::{Context, show};
 use super::{NodeChoice, data, setup_node};
 use crate::app::payload;
-use crate::config::AppConfig;
+use crate::config::{AppConfig, referred};
 use crate::deploy::{Action, Plan, Probe, Remote, Source};
 use crate::error::{Failure, Kind};
 use crate::inventory::NodeRecord;
@@ -62,6 +62,7 @@ pub(super) fn run(context: &Context, args: Update) -> Result<(), Failure> {
     let node = context.node(&args.node, Some(&config.name), &locations)?;
     // What is wrong with it is said before anything is done.
     let schedule = if args.plan { None } else { data::schedule(context, config.settings.backup.as_ref())? };
+    let certificate = if args.plan { None } else { certificate(context, &args.dir, &config)? };
     let mut steps = context.ui.steps();
     let (source, mut remote) = prepare(context, &args.dir, config, &services, &node, &mut steps)?;
     let (plan, scheduled, answer) = loop {
@@ -74,6 +75,7 @@ pub(super) fn run(context: &Context, args: Update) -> Result<(), Failure> {
         let scheduled = probe.app.as_ref().is_some_and(|app| app.scheduled);
         if plan.action == Action::Nothing {
             set_schedule(context, &mut remote, &plan, schedule, scheduled, &mut steps)?;
+            bring_certificate(context, &mut remote, &plan, certificate, &mut steps)?;
             drop(steps);
             say_unchanged(&context.ui, &plan, start);
             print_timings(&context.ui, args.timings, start, &remote);
@@ -91,7 +93,8 @@ pub(super) fn run(context: &Context, args: Update) -> Result<(), Failure> {
     context.record("update", Some(&node.name), Some(&plan.app), result, Some(&detail));
     let answer = answer?;
     context.remember_locations(&node, &plan.app, &answer)?;
-    let set = set_schedule(context, &mut remote, &plan, schedule, scheduled, &mut steps);
+    let set = set_schedule(context, &mut remote, &plan, schedule, scheduled, &mut steps)
+        .and_then(|()| bring_certificate(context, &mut remote, &plan, certificate, &mut steps));
     drop(steps);
     report(context, &plan, &node, &answer, start);
     print_timings(&context.ui, args.timings, start, &remote);
@@ -113,6 +116,36 @@ fn set_schedule(
     let request = json!({"verb": "schedule", "app": plan.app, "plan": wanted, "lock_timeout": 60});
     let answer = remote.call(request, &mut |event| show(steps, event)).map_err(Error::into_failure)?;
     context.ui.event(&answer);
+    Ok(())
+}
+
+/// The app's own certificate and its key, as the node takes them.
+fn certificate(context: &Context, dir: &Path, config: &AppConfig) -> Result<Option<Value>, Failure> {
+    let Some(own) = config.settings.tls.as_ref().and_then(|tls| tls.own.as_ref()) else { return Ok(None) };
+    let usage = |message: String| Failure::new(Kind::Usage, message);
+    let path = dir.join(&own.chain);
+    let chain =
+        std::fs::read_to_string(&path).map_err(|error| usage(format!("{} cannot be read: {error}", path.display())))?;
+    let ask = |question: &str| context.ui.ask_secret(question).ok();
+    let key =
+        referred::resolve(&own.key, "tls_key of app.ini".to_owned(), config.name.as_str(), &ask).map_err(usage)?;
+    Ok(Some(
+        json!({"verb": "certificate", "app": config.name, "chain": chain, "key": key.value.expose(), "lock_timeout": 60}),
+    ))
+}
+
+/// Gives the node the app's own certificate, each time: the key may be another one.
+fn bring_certificate(
+    context: &Context,
+    remote: &mut Remote,
+    plan: &Plan,
+    request: Option<Value>,
+    steps: &mut Steps,
+) -> Result<(), Failure> {
+    let Some(request) = request else { return Ok(()) };
+    let answer = remote.call(request, &mut |event| show(steps, event)).map_err(Error::into_failure);
+    context.record_answer(remote.node(), "certificate", Some(&plan.app), &answer);
+    context.ui.event(&answer?);
     Ok(())
 }
 

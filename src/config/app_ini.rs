@@ -40,7 +40,7 @@ impl AppConfig {
     }
 }
 
-const KEYS: [&str; 25] = [
+const KEYS: [&str; 26] = [
     "acme_server",
     "app_name",
     "default_host",
@@ -62,6 +62,7 @@ const KEYS: [&str; 25] = [
     "snapshot",
     "threads",
     "tls",
+    "tls_key",
     "update_fetch",
     "version",
     "service.NAME",

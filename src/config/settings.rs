@@ -155,6 +155,9 @@ pub struct Tls {
     pub server: Option<String>,
     /// For how many seconds browsers shall ask by https only.
     pub hsts: Option<u32>,
+    /// What the node is given beside the settings.
+    #[serde(skip)]
+    pub own: Option<OwnCertificate>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,6 +165,17 @@ pub struct Tls {
 pub enum Certificate {
     /// From a certificate authority, by ACME.
     Auto,
+    /// The app brings it.
+    Own,
+}
+
+/// Where the app's own certificate is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnCertificate {
+    /// A file of the app: the certificate and its chain.
+    pub chain: String,
+    /// `env:NAME` or `file:PATH`, on the machine of whoever deploys.
+    pub key: String,
 }
 
 /// When an update takes a snapshot of the app's data.

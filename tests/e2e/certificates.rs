@@ -3,10 +3,12 @@
 use crate::Test;
 use crate::http::get;
 use crate::whole::{WholeApp, none_failed, nothing_left, remove};
-use crate::world::{App, World};
+use crate::world::{App, World, assert_success, both};
 
-pub const TESTS: &[Test] =
-    &[("an_app_gets_a_certificate_and_a_new_one_in_time", an_app_gets_a_certificate_and_a_new_one_in_time)];
+pub const TESTS: &[Test] = &[
+    ("an_app_gets_a_certificate_and_a_new_one_in_time", an_app_gets_a_certificate_and_a_new_one_in_time),
+    ("an_app_brings_a_certificate_of_its_own", an_app_brings_a_certificate_of_its_own),
+];
 
 /// A certificate authority at https://127.0.0.1:14000/dir, whom the node believes to be that. `root.pem` is what visitors have to trust.
 const PEBBLE: &str = r#"
@@ -114,4 +116,51 @@ fn it_is_renewed_between_two_requests(world: &World) {
     ));
     assert_eq!(answers, "https to secure.test");
     assert_ne!(world.node_script(serial), first);
+}
+
+/// A certificate for all hosts below brought.test, and its key.
+fn made(world: &World) -> (String, String) {
+    let made = world.node_script(
+        "cd /root
+         openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj /CN=brought \\
+             -addext 'subjectAltName=DNS:*.brought.test' -keyout own.key -out own.pem 2>/dev/null
+         cat own.pem own.key",
+    );
+    let (chain, key) = made.split_at(made.find("-----BEGIN PRIVATE KEY").expect("a key"));
+    (chain.to_owned(), key.to_owned())
+}
+
+fn an_app_brings_a_certificate_of_its_own(world: &World) {
+    let (chain, key) = made(world);
+    let app = App::new("brought", "runner = app.py\ntls = site.pem\ntls_key = env:SITE_KEY\n").file("app.py", SCHEME);
+    app.write("site.pem", chain.as_bytes());
+    let update = |key: &str| {
+        let mut command =
+            world.command(["update", app.path_str(), "--host", "www.brought.test", "--host", "brought.test"]);
+        command.env("SITE_KEY", key).output().expect("the binary starts")
+    };
+    assert_success(&update(&key));
+    assert_eq!(visit(world, "--cacert /root/own.pem", "www.brought.test"), "https to www.brought.test 2");
+    assert_eq!(get(&world.address, "www.brought.test", "/").status, 308);
+    // The star stands for one label, and not for none.
+    assert_eq!(get(&world.address, "brought.test", "/").body, "http to brought.test");
+    assert!(
+        both(&world.cloudtool(["query", "brought"]))
+            .contains("brought.test has no certificate that browsers trust yet")
+    );
+    // A key of another: it is said, without a word of it, and nothing changes.
+    let (_, other) = made(world);
+    let told = both(&update(&other));
+    assert!(told.contains("The key is not that of the certificate"), "{told}");
+    world.node_script("cp /etc/cloudtool/tls/brought.pem /root/own.pem");
+    assert_eq!(visit(world, "--cacert /root/own.pem", "www.brought.test"), "https to www.brought.test 2");
+    for key in [key, other] {
+        let line = key.lines().nth(1).expect("a line of the key").to_owned();
+        assert!(!told.contains(&line));
+        let places = world
+            .node_script(&format!("grep -rlF '{line}' /etc/cloudtool /srv/cloudtool /var/log /var/lib/cloudtool || :"));
+        assert!(["", "/etc/cloudtool/tls/brought.pem"].contains(&places.as_str()), "{places}");
+    }
+    nothing_left(world, "brought");
+    remove(world, "brought");
 }

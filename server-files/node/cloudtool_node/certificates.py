@@ -1,6 +1,6 @@
 """Certificates: whose hosts have which, how the running front gets them, and from whom.
 
-An app with `tls = auto` gets one for all of its hosts that lead to this node, from a certificate authority that speaks ACME;
+An app may bring its own (the verb `certificate`). With `tls = auto` it gets one for all of its hosts that lead to this node, from a certificate authority that speaks ACME;
 `dehydrated`, a client of the distribution, does the talking. Until there is one, the front shows the node's own, which nobody
 trusts, and sends nobody from http to https. The running front takes each over its socket: it is never reloaded for that.
 """
@@ -12,7 +12,7 @@ import secrets
 import socket
 import time
 
-from . import files, front, lock, paths, state
+from . import checks, files, front, lock, moves, paths, rollback, state
 from .context import Failure
 from .times import now
 
@@ -21,6 +21,8 @@ RENEW_SECONDS = 30 * 86400
 # After a refusal: an authority counts them.
 REST_SECONDS = 3600
 ORDER_SECONDS = 300
+# HAProxy takes a command of 16 KB, with key and chain in it.
+PEM_BYTES = 15000
 LOOK_SECONDS = 5
 LOOK_BYTES = 4096
 
@@ -32,6 +34,40 @@ CHALLENGETYPE=http-01
 KEY_ALGO=prime256v1
 RENEW_DAYS=30
 """
+
+
+def certificate(ctx, _payload) -> dict:
+    """The app's own, and its key."""
+    app = checks.app_name(ctx.request.get("app"))
+    chain, key = (checks.text(ctx.request.get(name), name) or "" for name in ("chain", "key"))
+    ctx.secret(key)
+    with lock.app(ctx, app, "certificate"), lock.certificates(ctx):
+        current = rollback.existing(app)
+        moves.require_here(current)
+        if not current.tls or current.tls["kind"] != "own":
+            raise Failure("bad-request", f"{app} brings no certificate of its own: `tls` of its app.ini says so.")
+        check_pair(ctx, chain, key)
+        record = install(ctx, app, key + "\n" + chain)
+        files.write(paths.certificate_record(app), json.dumps(record), durable=True)
+        with lock.node(ctx):
+            front.route()
+    return {"app": app, "hosts": record["hosts"]}
+
+
+def check_pair(ctx, chain: str, key: str) -> None:
+    """The key is that of the certificate, before the front is told. What is wrong is said without a word of the key."""
+    if len(chain) + len(key) > PEM_BYTES:
+        raise Failure("bad-request", f"Certificate, chain and key have more than {PEM_BYTES} bytes together.")
+    proven = []
+    for words, text, what in ((["x509", "-noout"], chain, "certificate"), (["pkey", "-passin", "pass:"], key, "key")):
+        said = ctx.run(["openssl", *words, "-pubkey" if what == "certificate" else "-pubout"], input=text, check=False)
+        if said.returncode:
+            raise Failure("bad-request", f"The {what} is none that OpenSSL reads (PEM, without a passphrase).")
+        proven.append(said.stdout.strip())
+    if proven[0] != proven[1]:
+        raise Failure(
+            "bad-request", "The key is not that of the certificate.", "The first certificate has to be the host's."
+        )
 
 
 def settle_all(ctx) -> None:
@@ -51,6 +87,8 @@ def settle(ctx, app: str) -> None:
         if found is None or not found.tls:
             forget(ctx, app)
             return
+        if found.tls["kind"] == "own":
+            return
         known = found.certificate()
         wanted = hosts(found.locations)
         if is_settled(known, wanted, time.time()):
@@ -69,7 +107,9 @@ def attempt(ctx, found: state.State, here: list[str]) -> dict:
     """What is to be remembered of it."""
     try:
         order(ctx, found.app, here, found.tls.get("server") or LETS_ENCRYPT)
-        return {**install(ctx, found.app), "failed": None}
+        place = f"{paths.ACME}/certs/{found.app}"
+        pem = "".join(files.read(f"{place}/{name}") or "" for name in ("privkey.pem", "fullchain.pem"))
+        return {**install(ctx, found.app, pem), "failed": None}
     except Failure as failure:
         log = (failure.details or {}).get("log") or [failure.message]
         why = next((line.strip() for line in log if "ERROR" in line or '"detail"' in line), log[-1].strip())
@@ -140,10 +180,8 @@ def order(ctx, app: str, here: list[str], server: str) -> None:
     )
 
 
-def install(ctx, app: str) -> dict:
-    """Gives the front what dehydrated has; says what that is."""
-    place = f"{paths.ACME}/certs/{app}"
-    pem = "".join(files.read(f"{place}/{name}") or "" for name in ("privkey.pem", "fullchain.pem"))
+def install(ctx, app: str, pem: str) -> dict:
+    """Gives the front a key and its chain; says what they are."""
     # A line without anything ends what HAProxy reads.
     pem = "".join(f"{line}\n" for line in pem.splitlines() if line.strip())
     path = paths.certificate(app)

@@ -280,7 +280,7 @@ def command_line(words, what: str) -> list[str]:
 def _tls(tls) -> None:
     if tls is None:
         return
-    if not isinstance(tls, dict) or set(tls) - {"kind", "server", "hsts"} or tls.get("kind") != "auto":
+    if not isinstance(tls, dict) or set(tls) - {"kind", "server", "hsts"} or tls.get("kind") not in ("auto", "own"):
         raise bad(f"tls {tls!r} is unknown.")
     if tls.get("server") is not None and not re.fullmatch(r"https://[A-Za-z0-9.:_/\[\]-]+", str(tls["server"])):
         raise bad(f"acme_server {tls['server']!r} is not an address like https://example.com/directory.")

@@ -33,7 +33,7 @@ def desired(states) -> dict[str, dict[str, str]]:
         for location in state.locations:
             host, slash, path = location.partition("/")
             mount = slash + path
-            asked[_key(location)] = live(mount) + _flags(state, host in secured)
+            asked[_key(location)] = live(mount) + _flags(state, covers(secured, host))
             if host.startswith("*."):
                 continue
             # A path of a host takes part in the host's redirect, it does not make one.
@@ -48,6 +48,11 @@ def desired(states) -> dict[str, dict[str, str]]:
         paths.ALLOWED_MAP: allowed,
         paths.QUIET_MAP: quiet,
     }
+
+
+def covers(names: list[str], host: str) -> bool:
+    """Whether a certificate for these names is one for the host; a wildcard stands for one label."""
+    return host in names or f"*.{host.partition('.')[2]}" in names
 
 
 def _flags(state, has_certificate: bool) -> str:

@@ -2,8 +2,9 @@
 
 import fnmatch
 import os
+import time
 
-from . import checks, cron_records, crons, files, paths, probe, processes, records, slots, state
+from . import checks, cron_records, crons, files, front, paths, probe, processes, records, slots, state
 
 
 def query(ctx, _payload) -> dict:
@@ -43,7 +44,7 @@ def describe(found: state.State, shown: dict) -> dict:
         "expires": found.fields.get("expires"),
         "disabled": found.disabled,
         "idle_stop": found.idle_stop,
-        "tls": {**found.tls, **found.certificate()} if found.tls else None,
+        "tls": tls(found),
         "backup": backup_of(found.app),
         "processes": [process(unit, shown.get(unit, {})) for unit in processes.known(found.app)],
     }
@@ -76,6 +77,16 @@ def process(unit: str, shown: dict) -> dict:
     from . import ps
 
     return {"process": processes.title(unit), "state": ps.state_of(shown), "note": ps.note(shown)}
+
+
+def tls(found: state.State) -> dict | None:
+    """What is wanted, what there is, and for how many days."""
+    if not found.tls:
+        return None
+    record = found.certificate()
+    left = int((record["ends"] - time.time()) // 86400) if "ends" in record else None
+    unsecured = [host for host in found.hosts() if not front.covers(record.get("hosts", []), host)]
+    return {**found.tls, **record, "days_left": left, "unsecured": unsecured}
 
 
 def backup_of(app: str) -> dict:

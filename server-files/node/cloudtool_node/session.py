@@ -18,6 +18,7 @@ VERBS = {
     "arrived": ("hand_over", True),
     "backup": ("backup", True),
     "backups": ("backup", False),
+    "certificate": ("certificates", True),
     "clean": ("clean", True),
     "clear": ("restore", True),
     "clone": ("copies", True),

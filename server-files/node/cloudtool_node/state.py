@@ -211,6 +211,10 @@ class State:
     def wake_port(self, slot: str) -> int:
         return self.port(slot) + 2
 
+    def hosts(self) -> list[str]:
+        """Those of its locations, each once, with the star of a wildcard."""
+        return list(dict.fromkeys(location.partition("/")[0] for location in self.locations))
+
     def canonical_host(self) -> str:
         """The host an app calls itself by: its first location's, without the star of a wildcard."""
         return self.locations[0].partition("/")[0].removeprefix("*.") if self.locations else "localhost"

@@ -389,14 +389,24 @@ fn an_app_that_may_sleep() {
 
 #[test]
 fn certificates() {
-    use crate::config::settings::{Certificate, Tls};
-    let dir = app(&["app.py"]);
+    use crate::config::settings::{Certificate, OwnCertificate, Tls};
+    let dir = app(&["app.py", "empty.pem"]);
+    std::fs::write(dir.path().join("site.pem"), "-----BEGIN CERTIFICATE-----\n").unwrap();
+    std::fs::write(dir.path().join("both.pem"), "-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n").unwrap();
     let read = |ini: &str| parse_in(dir.path(), &format!("[production]\napp_name = a\nrunner = app.py\n{ini}"));
     let tls = |ini: &str| read(ini).unwrap().settings.tls;
     assert_eq!(tls(""), None);
-    assert_eq!(tls("tls = auto\n"), Some(Tls { kind: Certificate::Auto, server: None, hsts: None }));
+    assert_eq!(tls("tls = auto\n"), Some(Tls { kind: Certificate::Auto, server: None, hsts: None, own: None }));
     let of_ours = tls("tls = auto\nhsts = 2d\nacme_server = https://ca.example.com:14000/dir\n").unwrap();
     assert_eq!((of_ours.hsts, of_ours.server.as_deref()), (Some(172_800), Some("https://ca.example.com:14000/dir")));
+    let own = tls("tls = site.pem\ntls_key = env:KEY\n").unwrap();
+    let named = OwnCertificate { chain: "site.pem".to_owned(), key: "env:KEY".to_owned() };
+    assert_eq!((own.kind, own.own), (Certificate::Own, Some(named)));
+    for wrong in
+        ["site.pem\n", "empty.pem\ntls_key = env:K\n", "both.pem\ntls_key = env:K\n", "site.pem\ntls_key = command:x\n"]
+    {
+        assert!(read(&format!("tls = {wrong}")).is_err(), "{wrong}");
+    }
     assert_eq!(read("hsts = 180d\nacme_server = https://ca\n").unwrap().warnings.len(), 2);
     let problems = read("tls = yes\nhsts = 180\nacme_server = http://ca\n").unwrap_err();
     assert_eq!(problems.lines().filter(|line| line.contains("production.")).count(), 3, "{problems}");
