@@ -111,6 +111,9 @@ fn jobs_run_in_the_live_release_by_their_policy(world: &World) {
         ]
     );
 
+    let next = about(world, "forbid")["next"].as_str().unwrap_or_default().to_owned();
+    assert!(next.ends_with("T07:15:00Z") || next.ends_with("T08:15:00Z"), "03:15 in New York is not {next:?}");
+
     due(world, "fetch");
     assert_eq!(ended(world, "fetch")["result"], "ok");
     assert_eq!(lines("fetched"), ["fetch all=1 timed.test v1"]);

@@ -84,6 +84,21 @@ def end_jobs(ctx, app: str) -> None:
         slots.systemctl(ctx, "stop", *running, check=False)
 
 
+def next_times(ctx, found: list[str]) -> dict[str, str | None]:
+    """When timers elapse, by the names of their jobs."""
+    due: dict[str, str | None] = {title(timer): None for timer in found}
+    if found:
+        properties = "--property=Id,NextElapseUSecRealtime"
+        text = ctx.run(["systemctl", "show", "--timestamp=utc", properties, "--", *found]).stdout
+        for block in text.strip().split("\n\n"):
+            fields = dict(line.split("=", 1) for line in block.splitlines())
+            # Sun 2026-11-22 02:15:00 UTC
+            words = fields.get("NextElapseUSecRealtime", "").split()
+            if len(words) == 4:
+                due[title(fields["Id"])] = f"{words[1]}T{words[2]}Z"
+    return due
+
+
 def jobs(ctx, app: str, name: str = "*") -> list[str]:
     """The units of jobs that run."""
     patterns = [f"cloudtool-{kind}-{app}.{name}.*.service" for kind in ("job", "run")]

@@ -64,7 +64,8 @@ def sum_mb(units: list[dict]) -> float | None:
 
 def crons_of(ctx, app: str) -> list[dict]:
     """What is planned, and what came of it. A run that says it goes on and does not was killed."""
-    found = [{"cron": crons.title(timer), **cron_records.load(app, crons.title(timer))} for timer in crons.known(app)]
+    due = crons.next_times(ctx, crons.known(app))
+    found = [{"cron": name, "next": due[name], **cron_records.load(app, name)} for name in due]
     seen_running = [cron["last"] for cron in found if cron.get("last", {}).get("result") == "running"]
     units = crons.jobs(ctx, app) if seen_running else []
     for last in seen_running:
