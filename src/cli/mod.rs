@@ -6,6 +6,7 @@ mod clean_node;
 mod clear;
 mod clone_app;
 mod clouds;
+mod config;
 mod configure;
 mod context;
 mod create_node;
@@ -140,6 +141,7 @@ enum Command {
     CleanNode(clean_node::CleanNode),
     Clear(clear::Clear),
     CloneApp(clone_app::CloneApp),
+    Config(config::Config),
     Configure(configure::Configure),
     CreateNode(create_node::CreateNode),
     Deactivate(deactivate::Deactivate),
@@ -258,6 +260,7 @@ fn run(cli: Cli, ui: &Ui, unfinished: &Unfinished) -> Result<(), Failure> {
         Command::CleanNode(args) => clean_node::run(&context, args),
         Command::Clear(args) => clear::run(&context, args),
         Command::CloneApp(args) => clone_app::run(&context, args),
+        Command::Config(args) => config::run(&context, args),
         Command::Configure(args) => configure::run(&context, args),
         Command::CreateNode(args) => create_node::run(&context, args),
         Command::Deactivate(args) => deactivate::run(&context, args),

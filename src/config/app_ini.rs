@@ -11,6 +11,7 @@ use super::values::{self, quoted};
 use crate::names::{AppName, Location};
 
 mod backup;
+mod config_keys;
 mod crons;
 mod processes;
 mod reader;
@@ -40,9 +41,13 @@ impl AppConfig {
     }
 }
 
-const KEYS: [&str; 26] = [
+const KEYS: [&str; 29] = [
     "acme_server",
     "app_name",
+    "config.checker",
+    "config.default",
+    "config.required",
+    "config.template",
     "default_host",
     "default_location",
     "drain_timeout",
@@ -66,11 +71,7 @@ const KEYS: [&str; 26] = [
     "update_fetch",
     "version",
     "service.NAME",
-    "config.NAME",
 ];
-
-/// Keys of Silver Lining's `config.*`, which a later command reads.
-const CONFIG_KEYS: [&str; 4] = ["config.checker", "config.default", "config.required", "config.template"];
 
 /// Old keys that do nothing, and what to use.
 const WITHOUT_EFFECT: [(&str, &str); 2] = [
@@ -85,7 +86,6 @@ const WITHOUT_EFFECT: [(&str, &str); 2] = [
 ];
 
 /// The system hands a program no more than this.
-const ENV_VALUE_MAX: usize = 64 << 10;
 const ENV_TOTAL_MAX: usize = 512 << 10;
 
 /// Reads and checks `app.ini` of the app in `dir`. `known_services` are the names of the service folders.
@@ -142,11 +142,9 @@ impl<'a> Reader<'a> {
             let key = entry.key.as_str();
             if let Some((_, advice)) = WITHOUT_EFFECT.iter().find(|(old, _)| *old == key) {
                 self.warn(entry.line, key, *advice);
-            } else if CONFIG_KEYS.contains(&key) {
-                self.warn(entry.line, key, "has no effect yet: the app is deployed without its configuration");
             } else if !KEYS.contains(&key) && !key.starts_with("service.") {
                 let mut problem = self.file.problem(Some(entry.line), full_key(key), "unknown key");
-                let known = KEYS.iter().chain(&CONFIG_KEYS).copied().filter(|known| !known.ends_with("NAME"));
+                let known = KEYS.iter().copied().filter(|known| !known.ends_with("NAME"));
                 // Nobody reads more than that, and looking for names is the slow part of a file of a megabyte.
                 problem.suggestion = if self.problems.len() < SHOWN { nearest(key, known) } else { None };
                 self.problems.push(problem);
@@ -211,6 +209,7 @@ impl<'a> Reader<'a> {
             tls: self.tls(),
             idle_stop: self.value("idle_stop", None, |text| values::seconds(text, 1..=24 * 3600).map(Some)),
             idle_ignore: self.idle_ignore(),
+            config: self.config(platform),
             backup: self.backup(),
             workers: self.processes(),
             crons: self.crons(),
@@ -255,7 +254,7 @@ impl<'a> Reader<'a> {
                 let mut problem = self.file.problem(Some(entry.line), full_key(&entry.key), message);
                 problem.suggestion = nearest(name, known.iter().copied());
                 self.problems.push(problem);
-            } else if entry.text().len() > ENV_VALUE_MAX {
+            } else if entry.text().len() > values::VARIABLE_MAX {
                 self.problem(entry.line, &entry.key, "the value has more than 64 KiB");
             } else {
                 services.push(ServiceUse { name: name.to_owned(), value: entry.text() });
@@ -310,14 +309,8 @@ impl<'a> Reader<'a> {
             let key = format!("env.{}", entry.key);
             let value = entry.text();
             total += entry.key.len() + value.len() + 2;
-            let refused = match values::variable(&entry.key) {
+            let refused = match values::variable(&entry.key).and_then(|()| values::variable_value(&value)) {
                 Err(message) => Some(message),
-                Ok(()) if value.contains(is_dropped) => {
-                    Some("the value has a control character, and systemd would drop it".to_owned())
-                }
-                Ok(()) if value.len() > ENV_VALUE_MAX => {
-                    Some("the value has more than 64 KiB: put it into a file of the app".to_owned())
-                }
                 Ok(()) if total > ENV_TOTAL_MAX => {
                     Some("all values together have more than 512 KiB: put them into a file of the app".to_owned())
                 }
@@ -330,11 +323,6 @@ impl<'a> Reader<'a> {
         }
         env
     }
-}
-
-/// systemd passes on no value with one of these.
-fn is_dropped(c: char) -> bool {
-    c.is_ascii_control() && c != '\t' && c != '\n'
 }
 
 #[cfg(test)]

@@ -12,15 +12,19 @@ mod command;
 pub mod edit;
 pub mod error;
 pub mod ini_file;
+pub mod pairs;
 pub mod paths;
 pub mod referred;
 mod runner;
 pub mod settings;
+pub mod source;
 pub mod user;
 pub mod values;
 
 pub use app_ini::AppConfig;
 pub use backups::BackupsConfig;
 pub use error::{Error, Problem, Warning};
-pub use settings::{BackupPlan, Concurrency, Cron, Fetch, Job, Platform, Process, Runner, ServiceUse, Settings, When};
+pub use settings::{
+    BackupPlan, Concurrency, ConfigWish, Cron, Fetch, Job, Platform, Process, Runner, ServiceUse, Settings, When,
+};
 pub use user::{ProviderConfig, UserConfig};

@@ -42,7 +42,7 @@ pub fn resolve(text: &str, from: String, what_for: &str, ask: Ask<'_>) -> Result
 }
 
 /// What a command (words, no shell) prints.
-fn output_of(line: &str) -> std::result::Result<String, String> {
+pub(super) fn output_of(line: &str) -> std::result::Result<String, String> {
     let words = shlex::split(line).filter(|words| !words.is_empty()).ok_or("the command is not understood")?;
     let output = Command::new(&words[0]).args(&words[1..]).stdin(Stdio::null()).output();
     let output = output.map_err(|error| format!("{} cannot be run: {error}", words[0]))?;

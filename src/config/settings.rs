@@ -45,6 +45,9 @@ pub struct Settings {
     /// Paths, with all below them, whose requests keep no app awake.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub idle_ignore: Vec<String>,
+    /// `config.*`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<ConfigWish>,
     /// `[backup]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupPlan>,
@@ -67,6 +70,17 @@ pub struct Process {
     pub memory: Option<u64>,
     /// Seconds it has to end by itself.
     pub stop_timeout: u32,
+}
+
+/// `config.*`: what is to be set for the app on the node.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigWish {
+    /// Without these the app is not deployed.
+    pub required: Vec<String>,
+    /// What holds where nothing is set.
+    pub default: BTreeMap<String, String>,
+    /// `module:function` of the app, which is called with all of it before a release starts.
+    pub checker: Option<String>,
 }
 
 /// When the node backs the app up by itself, and how a copy of its data is checked.

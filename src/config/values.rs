@@ -164,6 +164,21 @@ pub fn variable(text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// The kernel hands a program no text of its environment that is longer than 128 KiB.
+pub const VARIABLE_MAX: usize = 64 << 10;
+
+/// What an environment variable can hold.
+pub fn variable_value(text: &str) -> Result<(), String> {
+    if let Some(c) = text.chars().find(|c| c.is_ascii_control() && !"\t\n".contains(*c)) {
+        return Err(format!("the value has the control character U+{:04X}, which systemd would drop", u32::from(c)));
+    }
+    if text.len() > VARIABLE_MAX { Err(too_large()) } else { Ok(()) }
+}
+
+pub fn too_large() -> String {
+    format!("the value is too large, a variable has at most {} KiB: put it into a file", VARIABLE_MAX >> 10)
+}
+
 /// True or false as ConfigParser and the originals write it.
 pub fn boolean(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {

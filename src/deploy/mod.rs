@@ -16,12 +16,15 @@ pub use slot_conf::{render as render_slot_conf, variables};
 pub use source::Source;
 
 use crate::error::{Explain, Kind};
+use crate::names::AppName;
 
 /// Why an app cannot be planned or deployed from here.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("{location} belongs to the app {owner} on {node}")]
     LocationTaken { location: String, owner: String, node: String },
+    #[error("{app} needs {} to be set on {node} (config.required in its app.ini)", names.join(", "))]
+    Unset { app: AppName, node: String, names: Vec<String> },
     #[error("the slot's Apache configuration cannot be rendered: {0}")]
     Template(String),
     #[error("{node} gave facts that cannot be read: {reason}")]
@@ -31,7 +34,7 @@ pub enum Error {
 impl Explain for Error {
     fn kind(&self) -> Kind {
         match self {
-            Error::LocationTaken { .. } => Kind::Usage,
+            Error::LocationTaken { .. } | Error::Unset { .. } => Kind::Usage,
             Error::Template(_) | Error::Facts { .. } => Kind::Failed,
         }
     }
@@ -40,6 +43,9 @@ impl Explain for Error {
         match self {
             Error::LocationTaken { location, .. } => {
                 Some(format!("choose another --host, or take it from that app first: cloudtool deactivate {location}"))
+            }
+            Error::Unset { app, node, names } => {
+                Some(format!("cloudtool config {app} set {} SOURCE --node {node}", names.first()?))
             }
             Error::Facts { node, .. } => Some(format!("run: cloudtool setup-node {node}")),
             Error::Template(_) => None,

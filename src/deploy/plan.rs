@@ -50,7 +50,7 @@ pub enum Action {
 impl Plan {
     /// Decides. `locations`: where the app shall be reached, none: where it is now. `force`: a new release even when nothing changed.
     ///
-    /// Fails when a location belongs to another app.
+    /// Fails when a location belongs to another app, or when something is not set that the app says it needs.
     pub fn new(source: &Source, locations: &[Location], probe: &Probe, node: &str, force: bool) -> Result<Self, Error> {
         if let Some((location, owner)) = probe.taken.iter().next() {
             return Err(Error::LocationTaken {
@@ -72,6 +72,10 @@ impl Plan {
             (None, _, _) => Action::Create,
         };
         let settings = &source.config.settings;
+        let unset = unset(settings, &probe.values);
+        if !unset.is_empty() {
+            return Err(Error::Unset { app: source.config.name.clone(), node: node.to_owned(), names: unset });
+        }
         let before = app.and_then(|app| app.settings.as_ref());
         let mut plan = Plan {
             app: source.config.name.clone(),
@@ -126,6 +130,13 @@ impl Plan {
             "keep": keep,
         })
     }
+}
+
+/// What must be set for the app, and is not. `set`: what is.
+fn unset(settings: &Settings, set: &[String]) -> Vec<String> {
+    let Some(config) = &settings.config else { return Vec::new() };
+    let lacking = |name: &&String| !set.contains(name) && !config.default.contains_key(*name);
+    config.required.iter().filter(lacking).cloned().collect()
 }
 
 fn added(before: Option<&[String]>, now: &[String]) -> Vec<String> {

@@ -16,6 +16,9 @@ pub struct Probe {
     pub program: String,
     pub node: NodeFacts,
     pub app: Option<AppFacts>,
+    /// The names of what is set for the app (`cloudtool config`), also when it is not there.
+    #[serde(default)]
+    pub values: Vec<String>,
     /// Which of the asked locations belong to another app, and to which.
     #[serde(default)]
     pub taken: BTreeMap<String, String>,

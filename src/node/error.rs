@@ -132,7 +132,7 @@ impl NodeError {
         match self.code.as_str() {
             "busy" => Kind::Locked,
             "health-check" => Kind::HealthCheck,
-            "bad-request" | "not-found" | "conflict" | "unsupported" => Kind::Usage,
+            "bad-request" | "config" | "conflict" | "not-found" | "unsupported" => Kind::Usage,
             "aborted" => Kind::Cancelled,
             _ => Kind::Failed,
         }

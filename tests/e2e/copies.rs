@@ -272,8 +272,15 @@ fn an_app_is_copied_and_moved_to_another_node(world: &World) {
     fs::set_permissions(&config, PermissionsExt::from_mode(0o600)).expect("its mode");
     let app = keeper("mover", "[backup]\nat = 03:15\nto = offsite\n");
     let host = "mover.localhost";
+    world.ok(["config", "mover", "set", "MOOD", "command:printf calm", "--node", crate::world::node()]);
     world.ok(["update", app.path_str(), "--node", crate::world::node()]);
     post(world, host, "/note", "private");
+    // What was set goes along, both to the copy and with the move.
+    let mood = |address: &str, app: &str| {
+        let output =
+            world.ssh_to("root", address).arg(format!("grep -h ^MOOD= /etc/cloudtool/apps/{app}/*.env")).output();
+        String::from_utf8(output.expect("ssh starts").stdout).expect("text")
+    };
     let secret = |address: &str, app: &str| {
         let output = world.ssh_to("root", address).arg(format!("cat /etc/cloudtool/apps/{app}/secret")).output();
         String::from_utf8(output.expect("ssh starts").stdout).expect("text")
@@ -282,6 +289,7 @@ fn an_app_is_copied_and_moved_to_another_node(world: &World) {
     world.ok(["clone-app", "mover", "far", "--node", &second, "--scrub", "bin/scrub.py"]);
     assert_eq!(get(&new, "far.localhost", "/").body, "v1 note=scrubbed schema=v1");
     assert_ne!(secret(&new, "far"), secret(&old, "mover"));
+    assert_eq!(mood(&new, "far"), "MOOD=\"calm\"\n");
 
     // The client is killed while the app is on its way: it serves where it was.
     let move_app = ["move-app", "mover", "--node", &second];
@@ -306,6 +314,7 @@ fn an_app_is_copied_and_moved_to_another_node(world: &World) {
     assert_eq!(moved, format!("v1 count={count} note=private schema=v1"));
     assert_eq!(get(&old, host, "/").body, moved, "the old node sends requests on");
     assert_eq!(secret(&new, "mover"), secret(&old, "mover"));
+    assert!(mood(&new, "mover").starts_with("MOOD=\"calm\"\n"));
 
     // It is the new node that backs it up.
     let scheduled = |address: &str| {

@@ -24,6 +24,7 @@ mod server;
 mod access;
 mod bad_releases;
 mod certificates;
+mod config;
 mod copies;
 mod couchdb;
 mod crons;
@@ -125,6 +126,7 @@ fn main() -> ExitCode {
         ("versions", versions::TESTS),
     ];
     let living: &[File] = &[
+        ("config", config::TESTS),
         ("disabling", disabling::TESTS),
         ("sleeping", sleeping::TESTS),
         ("certificates", certificates::TESTS),

@@ -18,6 +18,7 @@ CALENDAR = re.compile(rf"({DAY}(,{DAY})* )?\*-(\*|[0-9,]+)-(\*|[0-9,]+) [0-9*,/]
 ZONE = re.compile(r"[A-Z][A-Za-z0-9_+-]*(/[A-Z][A-Za-z0-9_+-]*)*")
 LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
+CHECKER = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_.]*")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 MAX_MOUNT_DEPTH = 6
 
@@ -216,6 +217,14 @@ def settings(value) -> dict:
     variables(value.setdefault("env", {}), "[env]")
     value["workers"] = {name: _process(name, process) for name, process in _named(value, "workers").items()}
     value["crons"] = {name: _cron(name, cron) for name, cron in _named(value, "crons").items()}
+    config = value.get("config") or {}
+    if not isinstance(config, dict) or not all(
+        map(VARIABLE.fullmatch, texts(config.get("required"), "config.required"))
+    ):
+        raise bad("config.required is not a list of names.")
+    variables(config.get("default") or {}, "config.default")
+    if config.get("checker") is not None and not CHECKER.fullmatch(str(config["checker"])):
+        raise bad(f"config.checker is written as module:function, not {config['checker']!r}.")
     backup = value.get("backup") or {}
     if not isinstance(backup, dict):
         raise bad("[backup] is not an object.")

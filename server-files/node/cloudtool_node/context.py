@@ -82,6 +82,7 @@ class Context:
         self.current_step = None
         self.started = time.monotonic()
         self._secrets = []
+        self._settings = []
         self._aborted = False
         self._committed = False
         self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -106,7 +107,8 @@ class Context:
     # What is said to the client
 
     def event(self, kind: str, **fields) -> None:
-        self.out.write(self.redacted({"event": kind, **fields}))
+        told = {"event": kind, **fields}
+        self.out.write(replaced(told, self._secrets) if kind == "result" else self.redacted(told))
 
     def step(self, name: str) -> Step:
         return Step(self, name)
@@ -124,21 +126,18 @@ class Context:
                 self._secrets.append(part)
         self._secrets.sort(key=len, reverse=True)
 
+    def setting(self, value: str) -> None:
+        """The same but for results, in which only what we say ourselves is: what people set may be the name of a host, too."""
+        if len(value) >= 6:
+            self._settings = sorted({*self._settings, value}, key=len, reverse=True)
+
     def secrets_in(self, text: str) -> None:
         """The same for the passwords of addresses (https://user:password@host/) in a text."""
         for password in PASSWORD_IN_ADDRESS.findall(text):
             self.secret(password)
 
     def redacted(self, value):
-        if isinstance(value, str):
-            for secret in self._secrets:
-                value = value.replace(secret, "***")
-            return value
-        if isinstance(value, dict):
-            return {key: self.redacted(item) for key, item in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [self.redacted(item) for item in value]
-        return value
+        return replaced(replaced(value, self._settings), self._secrets)
 
     # The client going away
 
@@ -258,6 +257,19 @@ class Context:
         for line in lines:
             self.log(source, line.decode("utf-8", "replace").rstrip("\r"))
         return rest
+
+
+def replaced(value, secrets: list[str]):
+    """Texts in whatever it is, without these."""
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, "***")
+        return value
+    if isinstance(value, dict):
+        return {key: replaced(item, secrets) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [replaced(item, secrets) for item in value]
+    return value
 
 
 def _drain_eventfd(fd):

@@ -5,14 +5,14 @@ directory of the node, to another node through the client (`export` there, `clon
 other, but that its shares are filled and scrubbed before it starts: nobody can reach it earlier.
 """
 
+import functools
 import gzip
 import json
 import os
 import tarfile
-from functools import partial
 
 from . import activate, backup, checks, deploy, expiry, files, hooks, lock, paths, remove, renew, restore
-from . import services, slots, stage, state, streams, users
+from . import services, slots, stage, state, streams, users, values
 from .context import Failure
 from .local_store import LocalStore
 from .session import require_program
@@ -136,11 +136,12 @@ def give(ctx, current: state.State, store, remember: bool = False) -> dict:
     with ctx.step("copy release") as step:
         name = f"{taken['id'] if taken else backup.unused_id(store.list())}.release.zst"
         what = "The release could not be read"
-        about = streams.put(ctx, store, name, what, partial(pack, ctx, current.app, launch.release), [])
+        about = streams.put(ctx, store, name, what, functools.partial(pack, ctx, current.app, launch.release), [])
         step.detail = launch.release
     manifest = files.read_bytes(paths.manifest(current.app, launch.release)) or b"{}"
     return {
         "exported": {
+            **give_values(ctx, current, store, name),
             "release": launch.release,
             "digest": current.entry(launch.release)["digest"],
             "settings": launch.settings,
@@ -152,6 +153,17 @@ def give(ctx, current: state.State, store, remember: bool = False) -> dict:
         # These are not copied whole when it is done again.
         "directories": [service.name for service in with_data if service.data],
     }
+
+
+def give_values(ctx, current: state.State, store, release: str) -> dict:
+    """What was set for the app goes along: a copy runs as the app does."""
+    said = values.load(current.app, values.current(current))
+    if not said:
+        return {}
+    name = release.replace(".release.", ".values.")
+    what = "What was set could not be read"
+    about = streams.put(ctx, store, name, what, lambda out: out.write(json.dumps(said).encode()), [])
+    return {"values": {"name": name, **about}}
 
 
 def give_secret(ctx, current: state.State, store, given: dict) -> dict:
@@ -226,6 +238,29 @@ class Copying(deploy.Deployment):
 
         what = "The secret could not be copied"
         streams.get(self.ctx, self.store, object_name(about["name"]), about, what, take, None)
+
+    @functools.cached_property
+    def values_given(self) -> dict[str, str]:
+        about = self.given["exported"].get("values")
+        taken = []
+        if about:
+            what = "What was set could not be copied"
+
+            def take(source) -> None:
+                while piece := source.read(stage.CHUNK):
+                    taken.append(piece)
+
+            streams.get(self.ctx, self.store, object_name(about["name"]), about, what, take, None)
+        return values.check(json.loads(b"".join(taken) or b"{}"))
+
+    def values_wanted(self) -> dict[str, str]:
+        return self.values_given
+
+    def set_values(self) -> str | None:
+        if not self.values_given:
+            return None
+        values.save(self.order.app, self.release, self.values_given)
+        return self.release
 
     def bring_files(self) -> stage.Staged:
         about = self.given["exported"]["object"]

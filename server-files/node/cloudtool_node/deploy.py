@@ -7,6 +7,7 @@ a kill at any moment before leaves the old release, and recover.py takes the res
 import time
 
 from . import (
+    checker,
     checks,
     crons,
     files,
@@ -23,6 +24,7 @@ from . import (
     slots,
     state,
     users,
+    values,
     waking,
 )
 from .context import Failure
@@ -76,11 +78,16 @@ class Deployment:
             mended = recover.recover(ctx, self.state)
             step.detail = ", ".join(mended) or None
         self.begin()
+        return self.make_release()
+
+    def make_release(self) -> dict:
+        ctx, order = self.ctx, self.order
         self.check_expectation()
         self.locations = united(self.state.locations, order.locations)
         check_conflicts(self.state, order.locations)
         if self.is_live_already():
             return add_locations(ctx, self.state, self.locations)
+        values.require(order.app, order.settings, self.values_wanted())
         self.release = self.state.next_release()
         self.was_live = self.state.live
         self.snapshot = None
@@ -99,6 +106,7 @@ class Deployment:
         self.launch = self.provide()
         self.launch.tell_secrets(ctx, order.app)
         self.launch.save(order.app)
+        checker.run(ctx, self.state, self.slot, self.launch)
         self.prepare_data()
         candidate = start_candidate(ctx, self.state, self.slot, self.launch, self.locations, self.hooks_of)
         with ctx.step("health") as step:
@@ -111,6 +119,7 @@ class Deployment:
             "digest": order.digest,
             "timeout": order.settings["request_timeout"],
             "venv": self.launch.venv,
+            "values": self.launch.values,
             "services": [service["name"] for service in order.settings["services"]],
             "platform": order.settings["platform"],
             "tls": order.settings["tls"],
@@ -127,6 +136,9 @@ class Deployment:
             "files": files_count,
             "uploaded": {"files": self.staged.uploaded_files, "bytes": self.staged.uploaded_bytes},
         }
+
+    def values_wanted(self) -> dict[str, str]:
+        return values.load(self.order.app, values.current(self.state))
 
     def begin(self) -> None:
         """What has to be written down before anything is made."""
@@ -171,7 +183,14 @@ class Deployment:
             with ctx.step("requirements"):
                 release_dir = paths.release(order.app, self.release)
                 venv = requirements.ensure(ctx, order.app, release_dir, settings["requirements"])
-        return slots.Launch(self.release, settings, order.slot_conf, variables, secret_names, venv, shares, logins)
+        version = self.set_values()
+        return slots.Launch(
+            self.release, settings, order.slot_conf, variables, secret_names, venv, shares, logins, version
+        )
+
+    def set_values(self) -> str | None:
+        """The version of what is set for the app that the release starts with."""
+        return values.current(self.state)
 
     def prepare_data(self) -> None:
         """Keeps the data as they are, before the new release can change them. Nothing exchanges them while we hold the app."""

@@ -171,6 +171,15 @@ def launch(name: str, release_id: str) -> str:
     return f"{SECRETS}/{name}/.releases/{release_id}.json"
 
 
+def all_values(name: str) -> str:
+    return f"{SECRETS}/{name}/.values"
+
+
+def values(name: str, version: str) -> str:
+    """What was set for the app (`config`), a version of it."""
+    return f"{SECRETS}/{name}/.values/{version}.json"
+
+
 def backups(name: str) -> str:
     """What the node remembers of an app's backups."""
     return f"{BACKUPS}/{name}"

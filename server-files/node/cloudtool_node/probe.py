@@ -5,7 +5,7 @@ import json
 import os
 import sys
 
-from . import checks, files, http1, lock, paths, state
+from . import checks, files, http1, lock, paths, state, values
 
 
 def probe(ctx, _payload) -> dict:
@@ -17,6 +17,7 @@ def probe(ctx, _payload) -> dict:
         "program": paths.program_version(),
         "node": node(),
         "app": describe(found, request) if found else None,
+        "values": values.names(app, found) if app else [],
         "taken": taken(app, locations) if locations else {},
         "lock": lock.holder(lock.app_file(app)) if app else None,
     }

@@ -3,7 +3,7 @@ begins with it, under the app's lock, and a failed one ends with it."""
 
 import time
 
-from . import commands, files, front, http1, lock, maintenance, paths, processes, shares, slots
+from . import commands, files, front, http1, lock, maintenance, paths, processes, shares, slots, values
 from .context import Failure
 from .state import SLOTS, State, load_all
 
@@ -116,6 +116,7 @@ def remove_unknown(state: State) -> list[str]:
         for name in files.names(directory):
             if name.removesuffix(".json") not in kept:
                 files.remove(f"{directory}/{name}")
+    values.forget(state)
     return [f"removed the unfinished {name}" for name in unknown]
 
 

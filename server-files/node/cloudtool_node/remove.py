@@ -2,7 +2,7 @@
 
 import os
 
-from . import checks, expiry, files, front, lock, paths, processes, schedule, slots, state, users
+from . import checks, expiry, files, front, lock, paths, processes, schedule, slots, state, users, values
 from .context import Failure
 from .state import SLOTS
 
@@ -41,6 +41,8 @@ def _take_away(ctx, app: str, current: state.State | None, with_data: bool) -> d
         with ctx.step("services"):
             removed = services.remove(ctx, app, names, platform)
     with ctx.step("files"):
+        if current is not None and not with_data:
+            values.keep_for_later(current)
         remove_files(ctx, app, with_data)
     return {"app": app, "kept": [name for name in names if name not in removed], "removed": removed}
 

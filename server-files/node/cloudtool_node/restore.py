@@ -13,7 +13,6 @@ from . import (
     lock,
     moves,
     packages,
-    paths,
     records,
     recover,
     renew,
@@ -66,13 +65,8 @@ def run_check(ctx, current, led) -> None:
     if not script:
         return
     slot = current.idle_slot
-    environment = f"{paths.RUN}/verify-{current.app}.env"
-    with ctx.step("check"):
-        files.write(environment, slots.environment_file(slots.environment(current, slot, led)))
-        try:
-            hooks.run_script(ctx, current, slot, led, script, "check script", environment)
-        finally:
-            files.remove(environment)
+    with ctx.step("check"), slots.own_environment(current, slot, led, "verify") as environment:
+        hooks.run_script(ctx, current, slot, led, script, "check script", environment)
 
 
 def clear(ctx, _payload) -> dict:

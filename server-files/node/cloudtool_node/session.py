@@ -22,6 +22,8 @@ VERBS = {
     "clean": ("clean", True),
     "clear": ("restore", True),
     "clone": ("copies", True),
+    "config": ("config", True),
+    "configured": ("config", False),
     "deactivate": ("activate", True),
     "deploy": ("deploy", True),
     "disable": ("disable", True),

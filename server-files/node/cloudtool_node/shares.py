@@ -30,6 +30,7 @@ def lead(ctx, launch: slots.Launch, app: str, uses: Uses) -> slots.Launch:
         launch.venv,
         services.shares_of(asked),
         services.logins_of(asked),
+        launch.values,
     )
 
 

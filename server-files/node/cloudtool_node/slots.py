@@ -1,10 +1,11 @@
 """The two slots of an app: their files, their units, starting, stopping, sleeping."""
 
+import contextlib
 import json
 import os
 import time
 
-from . import checks, commands, files, paths, users
+from . import checks, commands, files, paths, users, values
 from .context import Failure
 from .state import SLOTS
 
@@ -23,6 +24,7 @@ class Launch:
         venv,
         shares: dict[str, int] | None = None,
         logins: dict[str, int] | None = None,
+        values: str | None = None,
     ):
         self.release = release
         self.settings = settings
@@ -34,6 +36,8 @@ class Launch:
         first = dict.fromkeys([it["name"] for it in settings["services"]], 1)
         self.shares = first if shares is None else shares
         self.logins = dict.fromkeys(self.shares, 1) if logins is None else logins
+        # Which version of what was set for the app (values.py).
+        self.values = values
 
     def fits(self, state) -> bool:
         """Do its variables lead to the shares that the app uses now, with the logins that it has now?"""
@@ -51,6 +55,8 @@ class Launch:
         ctx.secret(files.read(paths.app_secret(app)) or "")
         for name in self.secret_names:
             ctx.secret(self.variables.get(name, ""))
+        for value in values.load(app, self.values).values():
+            ctx.setting(value)
 
 
 def load_launch(app: str, release: str) -> Launch | None:
@@ -91,17 +97,30 @@ def environment(state, slot: str, launch: Launch) -> dict[str, str]:
         own["VIRTUAL_ENV"] = launch.venv
     if commands.of(settings):
         own["PORT"] = str(commands.port(app, slot))
-    return {"LANG": "C.UTF-8", **launch.variables, **settings["env"], **own}
+    default = (settings.get("config") or {}).get("default", {})
+    said = {**default, **settings["env"], **values.load(app, launch.values)}
+    return {"LANG": "C.UTF-8", **launch.variables, **said, **own}
 
 
-def environment_file(values: dict[str, str]) -> str:
+def environment_file(variables: dict[str, str]) -> str:
     """As systemd reads it: in double quotes a backslash makes these four literal, and newlines stand for themselves."""
     lines = []
-    for name, value in checks.variables(values, "the environment").items():
+    for name, value in checks.variables(variables, "the environment").items():
         for character in '\\"$`':
             value = value.replace(character, "\\" + character)
         lines.append(f'{name}="{value}"\n')
     return "".join(lines)
+
+
+@contextlib.contextmanager
+def own_environment(state, slot: str, launch: Launch, purpose: str):
+    """The environment in a file beside the slot's, for something that runs before the slot has it."""
+    path = f"{paths.RUN}/{purpose}-{state.app}.env"
+    files.write(path, environment_file(environment(state, slot, launch)))
+    try:
+        yield path
+    finally:
+        files.remove(path)
 
 
 def configure(state, slot: str, launch: Launch) -> None:
