@@ -7,6 +7,7 @@ from datetime import datetime
 
 import backups
 import clouds
+import inside
 import installing
 import many
 import serving
@@ -23,6 +24,7 @@ ON_A_NODE = {
     "updating": updating,
     "uploading": uploading,
     "backups": backups,
+    "inside": inside,
     "many": many,
 }
 NAMES = ["installing", *ON_A_NODE, "clouds"]

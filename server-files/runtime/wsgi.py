@@ -129,4 +129,6 @@ def tell(error):
     sys.stderr.flush()
 
 
-application = Lazily()
+# The console takes what it needs from here, and loads the app itself.
+if __name__ != "cloudtool_wsgi":
+    application = Lazily()

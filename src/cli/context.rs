@@ -415,5 +415,6 @@ pub(super) fn show(steps: &mut Steps, event: Event) {
             steps.waiting(&format!("waiting for the {what}: {owner} is at {verb}{since}"));
         }
         Event::Line { line, .. } => steps.waiting(&line),
+        Event::Following => {}
     }
 }

@@ -1,5 +1,6 @@
 //! What the commands about an app's data share: which app is meant, and where backups lie.
 
+use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -29,6 +30,15 @@ impl FromStr for Target {
     /// No app has a dot or a slash in its name.
     fn from_str(text: &str) -> Result<Self, BadName> {
         if text.contains(['.', '/']) { text.parse().map(Target::Location) } else { text.parse().map(Target::App) }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::App(app) => app.fmt(f),
+            Target::Location(location) => location.fmt(f),
+        }
     }
 }
 

@@ -65,7 +65,7 @@ pub(super) fn run(context: &Context, args: Exec) -> Result<(), Failure> {
 }
 
 /// The nodes of the inventory that are meant, each once.
-fn choose(inventory: &Inventory, wanted: &[String]) -> Result<Vec<NodeRecord>, Failure> {
+pub(super) fn choose(inventory: &Inventory, wanted: &[String]) -> Result<Vec<NodeRecord>, Failure> {
     let all = inventory.nodes()?;
     let mut chosen: Vec<NodeRecord> = Vec::new();
     for word in wanted {

@@ -8,6 +8,7 @@ mod clone_app;
 mod clouds;
 mod config;
 mod configure;
+mod console;
 mod context;
 mod create_node;
 mod data;
@@ -20,9 +21,11 @@ mod exec;
 mod first_login;
 mod forget_host_key;
 mod forward;
+mod history;
 mod host_key;
 mod import_clouds;
 mod init;
+mod inside;
 mod label_node;
 mod list_backups;
 mod list_images;
@@ -43,6 +46,7 @@ mod remove;
 mod restart;
 mod restore;
 mod rollback;
+mod run;
 mod scale;
 mod service_console;
 mod service_info;
@@ -53,12 +57,15 @@ mod shell;
 mod sleep;
 mod ssh;
 mod sshd;
+mod status;
 mod switch_nodes;
 mod unfinished;
 mod update;
+mod uploads;
 mod validate;
 mod verify_backup;
 mod wake;
+mod where_from;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -143,6 +150,7 @@ enum Command {
     CloneApp(clone_app::CloneApp),
     Config(config::Config),
     Configure(configure::Configure),
+    Console(console::Console),
     CreateNode(create_node::CreateNode),
     Deactivate(deactivate::Deactivate),
     DefaultNode(default_node::DefaultNode),
@@ -152,6 +160,7 @@ enum Command {
     Exec(exec::Exec),
     ForgetHostKey(forget_host_key::ForgetHostKey),
     Forward(forward::Forward),
+    History(history::History),
     ImportClouds(import_clouds::ImportClouds),
     Init(init::Init),
     ListBackups(list_backups::ListBackups),
@@ -175,6 +184,7 @@ enum Command {
     /// Let suspended nodes go on
     ResumeNode(SwitchNodes),
     Rollback(rollback::Rollback),
+    Run(run::Run),
     Scale(scale::Scale),
     ServiceConsole(service_console::ServiceConsole),
     ServiceInfo(service_info::ServiceInfo),
@@ -185,6 +195,7 @@ enum Command {
     Ssh(ssh::Ssh),
     /// Switch stopped nodes on
     StartNode(SwitchNodes),
+    Status(status::Status),
     /// Shut nodes down; their disks stay, and at most clouds their price
     StopNode(SwitchNodes),
     /// Suspend nodes: they stand still as they are, until resume-node
@@ -232,8 +243,8 @@ pub fn main() -> ExitCode {
     // Following a log has no other end.
     let ends_by_hand = matches!(&cli.command, Command::Logs(logs) if logs.follow);
     let unfinished = Unfinished::default();
-    // A shell outlives what its lines are interrupted in.
-    if !matches!(&cli.command, Command::Shell(_)) {
+    // A shell outlives what its lines are interrupted in, and what runs inside an app is interrupted itself.
+    if !matches!(&cli.command, Command::Shell(_) | Command::Run(_) | Command::Console(_) | Command::Ssh(_)) {
         end_on_signals(&ui, ends_by_hand, &unfinished);
     }
     let outcome = run(cli, &ui, &unfinished);
@@ -262,6 +273,7 @@ fn run(cli: Cli, ui: &Ui, unfinished: &Unfinished) -> Result<(), Failure> {
         Command::CloneApp(args) => clone_app::run(&context, args),
         Command::Config(args) => config::run(&context, args),
         Command::Configure(args) => configure::run(&context, args),
+        Command::Console(args) => console::run(&context, args),
         Command::CreateNode(args) => create_node::run(&context, args),
         Command::Deactivate(args) => deactivate::run(&context, args),
         Command::DefaultNode(args) => default_node::run(&context, args),
@@ -271,6 +283,7 @@ fn run(cli: Cli, ui: &Ui, unfinished: &Unfinished) -> Result<(), Failure> {
         Command::Exec(args) => exec::run(&context, args),
         Command::ForgetHostKey(args) => forget_host_key::run(&context, args),
         Command::Forward(args) => forward::run(&context, args),
+        Command::History(args) => history::run(&context, args),
         Command::ImportClouds(args) => import_clouds::run(&context, args),
         Command::Init(args) => init::run(&context, args),
         Command::ListBackups(args) => list_backups::run(&context, args),
@@ -292,6 +305,7 @@ fn run(cli: Cli, ui: &Ui, unfinished: &Unfinished) -> Result<(), Failure> {
         Command::Restore(args) => restore::run(&context, args),
         Command::ResumeNode(args) => switch_nodes::run(&context, Switch::Resume, args),
         Command::Rollback(args) => rollback::run(&context, args),
+        Command::Run(args) => run::run(&context, args),
         Command::Scale(args) => scale::run(&context, args),
         Command::ServiceConsole(args) => service_console::run(&context, args),
         Command::ServiceInfo(args) => service_info::run(&context, args),
@@ -301,6 +315,7 @@ fn run(cli: Cli, ui: &Ui, unfinished: &Unfinished) -> Result<(), Failure> {
         Command::Sleep(args) => sleep::run(&context, args),
         Command::Ssh(args) => ssh::run(&context, args),
         Command::StartNode(args) => switch_nodes::run(&context, Switch::Start, args),
+        Command::Status(args) => status::run(&context, args),
         Command::StopNode(args) => switch_nodes::run(&context, Switch::Stop, args),
         Command::SuspendNode(args) => switch_nodes::run(&context, Switch::Suspend, args),
         Command::Update(args) => update::run(&context, args),

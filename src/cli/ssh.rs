@@ -4,33 +4,47 @@ use std::path::Path;
 use std::process::Command;
 
 use clap::Args;
+use serde_json::json;
 
 use super::NodeChoice;
 use super::context::Context;
+use super::data::Target;
+use super::inside::{self, Wish};
 use super::remote_line;
 use crate::error::{Failure, Kind};
 use crate::inventory::{KnownHosts, NodeRecord};
 use crate::node::Destination;
 use crate::providers::hosts;
 
-/// Log in to a node with your own ssh
+/// Log in to a node with your own ssh, or open a shell inside an app
 ///
-/// With the host keys, the private key, the user and the port that cloudtool knows, and everything else from ~/.ssh/config. The exit code
-/// is ssh's.
+/// To a node: with the host keys, the private key, the user and the port that cloudtool knows, and everything else from ~/.ssh/config.
+/// The exit code is ssh's. Inside an app: a shell in the release that serves, as the app's user, with its variables, as `cloudtool run`
+/// does it. A name is a node's if there is a node of that name, else an app's or a location, if one is known, else a host to log in to.
 #[derive(Debug, Args)]
 pub(super) struct Ssh {
-    /// The node
-    node: String,
+    /// The node, the app, or a location it serves
+    #[arg(value_name = "NODE|APP|LOCATION")]
+    name: String,
+    /// The name is an app's or a location, whatever else has it
+    #[arg(short, long)]
+    app: bool,
     /// With a terminal although there is a command, for programs that draw
     #[arg(short, long)]
     tty: bool,
     /// A command instead of a shell: one word is a line for the node's shell, several arrive as they are
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
     command: Vec<String>,
+    /// The app's node, where the name is an app's
+    #[command(flatten)]
+    on: NodeChoice,
 }
 
 pub(super) fn run(context: &Context, args: Ssh) -> Result<(), Failure> {
-    let mut node = context.node(&NodeChoice { node: Some(args.node) }, None, &[])?;
+    if args.app || is_app(context, &args.name)? {
+        return inside_app(context, args);
+    }
+    let mut node = context.node(&NodeChoice { node: Some(args.name) }, None, &[])?;
     if !node.met && context.inventory()?.get_node(&node.provider, &node.id)?.is_some() {
         // Whom it lets in, and by which host key it is known from now on.
         drop(context.session(&node)?);
@@ -38,6 +52,32 @@ pub(super) fn run(context: &Context, args: Ssh) -> Result<(), Failure> {
     }
     let line = if args.command.is_empty() { None } else { Some(remote_line::of(&args.command)?) };
     become_ssh(context, &node, Wanted { tty: args.tty, forward: None, line })
+}
+
+/// Whether a name is one of an app or a location that is known, and none of a node.
+fn is_app(context: &Context, name: &str) -> Result<bool, Failure> {
+    let inventory = context.inventory()?;
+    if inventory.find_node(name)?.is_some() {
+        return Ok(false);
+    }
+    let known = inventory.locations()?;
+    Ok(match name.parse::<Target>() {
+        Ok(Target::App(app)) => known.iter().any(|(_, owner)| owner == app.as_str()),
+        Ok(Target::Location(location)) => known.iter().any(|(known, _)| *known == location.to_string()),
+        Err(_) => false,
+    })
+}
+
+fn inside_app(context: &Context, args: Ssh) -> Result<(), Failure> {
+    let what = if args.command.is_empty() { json!({"open": "shell"}) } else { json!({"words": args.command}) };
+    let wish = Wish {
+        target: &args.name.parse()?,
+        node: &args.on,
+        terminal: args.command.is_empty() || args.tty,
+        what,
+        uploads: Vec::new(),
+    };
+    inside::become_it(context, wish)
 }
 
 /// What is wanted of ssh beside a connection.

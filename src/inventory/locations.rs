@@ -53,21 +53,28 @@ impl Inventory {
 
     /// The node that serves exactly this location; [`super::Error::Ambiguous`] when several do.
     pub fn node_for_location(&self, location: &Location) -> Result<Option<NodeRecord>> {
-        let text = location.to_string();
-        let found = self.select_nodes(
+        only_one(self.nodes_for_location(location)?, &location.to_string())
+    }
+
+    /// The nodes that serve exactly this location.
+    pub fn nodes_for_location(&self, location: &Location) -> Result<Vec<NodeRecord>> {
+        self.select_nodes(
             "JOIN locations l ON l.provider = nodes.provider AND l.node_id = nodes.id WHERE l.location = ?1",
-            &[&text],
-        )?;
-        only_one(found, &text)
+            &[&location.to_string()],
+        )
     }
 
     /// The node that serves any location of this app; [`super::Error::Ambiguous`] when several do.
     pub fn node_for_app(&self, app: &AppName) -> Result<Option<NodeRecord>> {
-        let found = self.select_nodes(
+        only_one(self.nodes_for_app(app)?, app.as_str())
+    }
+
+    /// The nodes that serve any location of this app.
+    pub fn nodes_for_app(&self, app: &AppName) -> Result<Vec<NodeRecord>> {
+        self.select_nodes(
             "WHERE (provider, id) IN (SELECT provider, node_id FROM locations WHERE app = ?1)",
             &[app.as_str()],
-        )?;
-        only_one(found, app.as_str())
+        )
     }
 }
 
@@ -95,6 +102,7 @@ mod tests {
 
         inventory.learn_locations("p", "b", &[pair("one.com", "x")]).unwrap();
         assert_eq!(on(&inventory, "three.com").unwrap(), None);
+        assert_eq!(inventory.nodes_for_location(&"one.com".parse().unwrap()).unwrap().len(), 2);
         assert!(on(&inventory, "one.com").unwrap_err().to_string().starts_with("one.com is on several nodes"));
         inventory.remove_node("p", "a").unwrap();
         assert_eq!(on(&inventory, "one.com").unwrap().as_deref(), Some("b"));

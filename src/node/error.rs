@@ -18,6 +18,8 @@ pub enum Error {
     HostKeyChanged { node: String, host: String, port: u16, known: String, shown: String },
     #[error("the host key of {node} is not known: {shown}")]
     HostKeyUnknown { node: String, host: String, port: u16, shown: String },
+    #[error("the files cannot be sent to {node}: {reason}")]
+    FilesUnread { node: String, reason: String },
     #[error("the node program could not be installed on {node}: {reason}")]
     InstallFailed { node: String, reason: String },
     #[error("{path} cannot be read: {reason}")]
@@ -43,6 +45,7 @@ impl Explain for Error {
             | Error::HostKeyUnknown { .. }
             | Error::Unreachable { .. } => Kind::Unreachable,
             Error::KnownHosts { .. }
+            | Error::FilesUnread { .. }
             | Error::InstallFailed { .. }
             | Error::NotSetUp { .. }
             | Error::Protocol { .. } => Kind::Failed,
@@ -75,7 +78,7 @@ impl Explain for Error {
             Error::InstallFailed { node, .. } | Error::Protocol { node, .. } => {
                 format!("run: cloudtool setup-node {node}")
             }
-            Error::KnownHosts { .. } => return None,
+            Error::KnownHosts { .. } | Error::FilesUnread { .. } => return None,
             Error::Refused(refused) => return refused.hint.clone(),
         })
     }

@@ -54,12 +54,17 @@ impl Session {
             return Ok(None);
         }
         self.ssh.set_blocking(true);
+        self.status_of(&mut channel).map(Some)
+    }
+
+    /// How a command whose output has ended has ended.
+    pub(super) fn status_of(&self, channel: &mut Channel) -> Result<i32, Error> {
         channel.wait_close().map_err(|error| self.lost(error))?;
         if let Some(signal) = channel.exit_signal().map_err(|error| self.lost(error))?.exit_signal {
             let number = SIGNALS.iter().find(|(name, _)| *name == signal).map_or(0, |(_, number)| *number);
-            return Ok(Some(128 + number));
+            return Ok(128 + number);
         }
-        channel.exit_status().map(Some).map_err(|error| self.lost(error))
+        channel.exit_status().map_err(|error| self.lost(error))
     }
 
     fn read_all(&self, channel: &mut Channel, on_output: OnOutput<'_>) -> Result<ControlFlow<()>, Error> {

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tracing::debug;
 
+use super::destination::Destination;
 use super::error::{Error, NodeError};
 use super::outgoing::Outgoing;
 use super::program::Program;
@@ -60,6 +61,8 @@ pub enum Event {
         at: Option<String>,
         line: String,
     },
+    /// The lines there were have been told; what comes now is new.
+    Following,
 }
 
 impl Event {
@@ -71,11 +74,10 @@ impl Event {
 
 /// A running node program. Several requests may follow each other.
 pub struct Conversation {
-    node: String,
+    destination: Destination,
     channel: ssh2::Channel,
     answers: BufReader<ssh2::Stream>,
     output: Outgoing,
-    user: String,
 }
 
 /// How a request ended.
@@ -91,12 +93,12 @@ impl Conversation {
     pub fn open(session: &mut Session) -> Result<Self, Error> {
         let mut channel = session.ssh.channel_session().map_err(|error| session.lost(error))?;
         session.count_round_trip();
-        let user = session.destination().user.clone();
-        channel.exec(Program::command(&user)).map_err(|error| session.lost(error))?;
+        let destination = session.destination().clone();
+        channel.exec(Program::command(&destination.user)).map_err(|error| session.lost(error))?;
         session.count_round_trip();
         let answers = BufReader::with_capacity(64 * 1024, channel.stream(0));
         let output = Outgoing::new(&session.ssh, &channel);
-        Ok(Conversation { node: session.node().to_owned(), channel, answers, output, user })
+        Ok(Conversation { destination, channel, answers, output })
     }
 
     /// Sends a request and reads its events to the end; the answer is the `result` event.
@@ -196,7 +198,7 @@ impl Conversation {
     fn send(&mut self, request: &Value) -> Result<(), Error> {
         let line = format!("{request}\n");
         // Only the verb: a request may hold secrets.
-        debug!(verb = request["verb"].as_str(), bytes = line.len(), "asking {}", self.node);
+        debug!(verb = request["verb"].as_str(), bytes = line.len(), "asking {}", self.destination.name);
         self.output.write_all(line.as_bytes()).map_err(|error| self.broken(&error.to_string()))
     }
 
@@ -230,7 +232,7 @@ impl Conversation {
             Some("result") => Ok(Ending::Result(value)),
             Some("error") => {
                 let mut error: NodeError = serde_json::from_value(value).map_err(|e| self.nonsense(&e.to_string()))?;
-                error.node = format!("{}: ", self.node);
+                error.node = format!("{}: ", self.destination.name);
                 Ok(Ending::Error(error))
             }
             Some("store") => {
@@ -241,34 +243,39 @@ impl Conversation {
     }
 
     fn nonsense(&self, reason: &str) -> Error {
-        Error::Protocol { node: self.node.clone(), reason: reason.to_owned() }
+        Error::Protocol { node: self.destination.name.clone(), reason: reason.to_owned() }
     }
 
     fn broken(&mut self, reason: &str) -> Error {
-        Error::ConnectionLost { node: self.node.clone(), reason: reason.to_owned() }
+        Error::ConnectionLost { node: self.destination.name.clone(), reason: reason.to_owned() }
     }
 
-    /// The program ended without an answer: say why, as far as its exit status and last words tell.
+    /// The program ended without an answer.
     fn ended(&mut self) -> Error {
         let mut words = String::new();
         // What cannot be read any more cannot be told either.
         let _ = self.channel.stderr().take(4096).read_to_string(&mut words);
         let _ = self.channel.wait_close();
-        let node = self.node.clone();
-        match self.channel.exit_status() {
-            Ok(126 | 127) => Error::NotSetUp { node },
-            Ok(1) if self.user != "root" && words.starts_with("sudo:") => {
-                if words.contains("command not found") {
-                    Error::NotSetUp { node }
-                } else {
-                    Error::NeedsSudo { node, user: self.user.clone() }
-                }
+        not_started(&self.destination, self.channel.exit_status().ok(), &words)
+    }
+}
+
+/// Why the node program ended without an answer, as far as its exit status and last words tell.
+pub(super) fn not_started(destination: &Destination, status: Option<i32>, words: &str) -> Error {
+    let node = destination.name.clone();
+    match status {
+        Some(126 | 127) => Error::NotSetUp { node },
+        Some(1) if destination.user != "root" && words.starts_with("sudo:") => {
+            if words.contains("command not found") {
+                Error::NotSetUp { node }
+            } else {
+                Error::NeedsSudo { node, user: destination.user.clone() }
             }
-            Ok(0) | Err(_) => Error::ConnectionLost { node, reason: "the node closed it".to_owned() },
-            Ok(status) => {
-                let last = words.lines().last().unwrap_or("it said nothing").to_owned();
-                Error::Protocol { node, reason: format!("the node program ended with status {status}: {last}") }
-            }
+        }
+        Some(0) | None => Error::ConnectionLost { node, reason: "the node closed it".to_owned() },
+        Some(status) => {
+            let last = words.lines().last().unwrap_or("it said nothing").to_owned();
+            Error::Protocol { node, reason: format!("the node program ended with status {status}: {last}") }
         }
     }
 }

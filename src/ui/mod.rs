@@ -5,6 +5,7 @@
 
 mod progress;
 mod table;
+mod terminal;
 
 use std::borrow::Cow;
 use std::io::{BufRead, IsTerminal, Write};
@@ -18,6 +19,7 @@ use crate::names::Secret;
 
 pub use progress::Steps;
 pub use table::Table;
+pub use terminal::{Terminal, give_back_terminal};
 
 /// When to colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -80,6 +82,16 @@ impl Ui {
         if !self.json {
             self.print_err(&plain(text.as_ref()));
         }
+    }
+
+    /// What another program prints, as it is.
+    pub fn pass_on(&self, errors: bool, bytes: &[u8]) -> std::io::Result<()> {
+        if errors {
+            return std::io::stderr().lock().write_all(bytes);
+        }
+        let mut out = std::io::stdout().lock();
+        out.write_all(bytes)?;
+        out.flush()
     }
 
     /// A whole answer: JSON with `--json`, else what `human` prints.

@@ -37,9 +37,11 @@ mod draining;
 mod drills;
 mod examples;
 mod hostile;
+mod inside;
 mod isolation;
 mod kills;
 mod lock;
+mod looking;
 mod new_nodes;
 mod node_program;
 mod other_services;
@@ -105,6 +107,7 @@ fn main() -> ExitCode {
         ("isolation", isolation::TESTS),
         ("python_apps", python_apps::TESTS),
         ("examples", examples::TESTS),
+        ("inside", inside::PHP_TESTS),
         ("new_nodes", new_nodes::TESTS),
         ("kills", kills::TESTS),
         ("reboot", reboot::TESTS),
@@ -133,6 +136,8 @@ fn main() -> ExitCode {
         ("runners", runners::TESTS),
         ("processes", processes::TESTS),
         ("crons", crons::TESTS),
+        ("inside", inside::TESTS),
+        ("looking", looking::TESTS),
     ];
     let files = match world::part().as_deref() {
         None => [apps, data, living].concat(),

@@ -60,7 +60,7 @@ fn no_secret_is_shown_anywhere(world: &World) {
     assert_eq!(note(&["update", app.path_str(), "-vvv"]), Some(7));
     assert_eq!(note(&["update", app.path_str(), "--json"]), Some(7));
     assert_eq!(
-        note(&["logs", "keeper", "-n", "500", "--stream", "error", "--stream", "hooks", "--stream", "access"]),
+        note(&["logs", "keeper", "-n", "500", "--stream", "error", "--stream", "deploy", "--stream", "access"]),
         Some(0)
     );
     assert_eq!(note(&["releases", "keeper", "--json"]), Some(0));

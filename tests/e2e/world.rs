@@ -322,6 +322,11 @@ pub fn json_lines(output: &Output) -> Vec<serde_json::Value> {
 
 /// Runs a command of ours in a terminal (of `script`), where these lines are typed at the first yes-or-no question.
 pub fn at_a_terminal(inner: &Command, typed: &str) -> (Option<i32>, String) {
+    talk_at_a_terminal(inner, &[("[y/N]", typed)])
+}
+
+/// The same with several lines, each typed as soon as a text has appeared after what was typed before.
+pub fn talk_at_a_terminal(inner: &Command, lines: &[(&str, &str)]) -> (Option<i32>, String) {
     let words: Vec<String> = std::iter::once(inner.get_program())
         .chain(inner.get_args())
         .map(|word| format!("'{}'", word.to_str().expect("UTF-8")))
@@ -335,14 +340,17 @@ pub fn at_a_terminal(inner: &Command, typed: &str) -> (Option<i32>, String) {
     let mut input = child.stdin.take().expect("a pipe");
     let mut output = child.stdout.take().expect("a pipe");
     let mut seen = Vec::new();
-    let mut answered = false;
+    let (mut lines, mut answered) = (lines.iter().peekable(), 0);
     let mut piece = [0; 1024];
     // A person answers when there is a question, and `script` ends too early when its input does.
     while let Ok(read @ 1..) = output.read(&mut piece) {
         seen.extend_from_slice(&piece[..read]);
-        if !answered && String::from_utf8_lossy(&seen).contains("[y/N]") {
+        if let Some((question, typed)) = lines.peek()
+            && String::from_utf8_lossy(&seen[answered..]).contains(question)
+        {
             input.write_all(typed.as_bytes()).expect("it is typed");
-            answered = true;
+            answered = seen.len();
+            lines.next();
         }
     }
     let status = child.wait().expect("script ends");

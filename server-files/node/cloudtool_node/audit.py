@@ -8,7 +8,7 @@ from . import files, paths
 from .times import now
 
 
-def record(ctx, result: str, release: str | None) -> None:
+def record(ctx, result: str, release: str | None, command: str | None = None) -> None:
     request = ctx.request
     entry = {
         "at": now(),
@@ -17,6 +17,7 @@ def record(ctx, result: str, release: str | None) -> None:
         "app": request.get("app"),
         "location": request.get("location") or request.get("locations"),
         "release": release,
+        "command": command,
         "seconds": round(time.monotonic() - ctx.started, 3),
         "result": result,
     }

@@ -9,7 +9,7 @@ import os
 import tempfile
 import time
 
-from . import checks, files, keep, lock, packages, paths, records, renew, rollback, services, streams, sweep, trees
+from . import checks, files, keep, lock, moves, packages, paths, records, rollback, services, streams, sweep, trees
 from .context import Failure
 from .store import OBJECT, open_store
 from .times import now
@@ -44,7 +44,7 @@ def backup(ctx, payload) -> dict:
 
 
 def take(ctx, store, current, recipients: list[str]) -> dict:
-    launch = renew.require_live(current)
+    launch = moves.require_live(current)
     launch.tell_secrets(ctx, current.app)
     if recipients:
         packages.ensure(ctx, ["age"])

@@ -1,7 +1,5 @@
 """What comes from outside is checked here again, whatever the client has checked before."""
 
-import base64
-import ipaddress
 import re
 
 from .context import Failure
@@ -146,6 +144,8 @@ def service_settings(value) -> dict[str, dict]:
 
 def own_services(value) -> dict[str, dict[str, bytes]]:
     """Folders of services that came with an app: the files of each by name, in base64."""
+    import base64
+
     try:
         found = {
             service: {name: base64.b64decode(content, validate=True) for name, content in folder.items()}
@@ -318,6 +318,8 @@ def _hook(hook: dict) -> None:
 
 def address(value) -> str:
     """Where another node is reached."""
+    import ipaddress
+
     try:
         return str(ipaddress.ip_address(value))
     except ValueError:
@@ -326,6 +328,8 @@ def address(value) -> str:
 
 def addresses(value) -> list[str]:
     """Those of visitors, as HAProxy writes them."""
+    import ipaddress
+
     try:
         return [str(ipaddress.ip_address(item)) for item in texts(value, "The addresses")]
     except ValueError as error:

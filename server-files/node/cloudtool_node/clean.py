@@ -1,6 +1,6 @@
 """Gives disk space back: releases beyond the live and the previous one, unused virtual environments, left-overs."""
 
-from . import files, lock, paths, prune, recover, state
+from . import files, lock, paths, prune, recover, state, uploads
 from .context import Failure
 
 KEEP = 2
@@ -33,6 +33,7 @@ def clean_app(ctx, app: str) -> list[dict]:
         return []
     why = reasons(current)
     left = [{"path": path, "why": why[path], "bytes": files.tree_size(path)} for path in leftovers(current)]
+    uploads.reap(ctx, app)
     recover.recover(ctx, current)
     gone = prune.prune(current, KEEP)
     return left + [{"path": path, "why": why.get(path, "left over"), "bytes": size} for path, size in gone]
@@ -50,13 +51,14 @@ def reasons(current: state.State) -> dict[str, str]:
         path = f"{paths.venvs(current.app)}/{name}"
         if path not in used:
             found[path] = "an unused virtual environment"
-    found.update(dict.fromkeys(leftovers(current), "left over by an update that was killed"))
+    found.update(dict.fromkeys(leftovers(current), "left over by what was killed"))
     return found
 
 
 def leftovers(current: state.State) -> list[str]:
     names = files.names(paths.releases(current.app))
-    return [paths.release(current.app, name) for name in names if name not in current.kept]
+    releases = [paths.release(current.app, name) for name in names if name not in current.kept]
+    return releases + uploads.leftovers(current.app)
 
 
 def orphans() -> list[str]:

@@ -11,7 +11,7 @@ import json
 import os
 import tarfile
 
-from . import activate, backup, checks, deploy, expiry, files, hooks, lock, paths, remove, renew, restore
+from . import activate, backup, checks, deploy, expiry, files, hooks, lock, moves, paths, remove, restore
 from . import services, slots, stage, state, streams, users, values
 from .context import Failure
 from .local_store import LocalStore
@@ -127,7 +127,7 @@ def check_free(ctx, app: str) -> None:
 
 def give(ctx, current: state.State, store, remember: bool = False) -> dict:
     """Puts a backup of an app's data and its live release into a store. Gives what `Copying` has to know of them."""
-    launch = renew.require_live(current)
+    launch = moves.require_live(current)
     launch.tell_secrets(ctx, current.app)
     taken = None
     with_data = services.with_data(services.Asked.by(current.app, launch.settings, Uses()))

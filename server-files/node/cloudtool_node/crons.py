@@ -10,7 +10,7 @@ import os
 import signal
 import time
 
-from . import commands, cron_records, files, health, hooks, http1, lock, paths, slots, state, timers, waking
+from . import commands, cron_records, files, health, http1, inside, lock, paths, slots, state, timers, waking
 from .context import Context, Failure, Writer
 
 FETCH_TIMEOUT = 3600
@@ -194,7 +194,7 @@ def run(ctx, found: state.State, name: str, number: str) -> str | None:
     # Whatever ends us ends it.
     properties.append(f"BindsTo=cloudtool-job-{app}.{name}.{number}.service")
     argv = ["systemd-run", "--quiet", "--wait", "--collect", f"--unit={unit}"]
-    argv += [f"--property={line}" for line in [*properties, *hooks.sandbox(app, "blue")]]
+    argv += [f"--property={line}" for line in [*properties, *inside.sandbox(app, "blue")]]
     launch = f"{paths.PROGRAM}/runtime/launch.py"
     try:
         result = ctx.run([*argv, "--", "/usr/bin/python3", "-I", "-S", launch, paths.cron_file(app, name)], check=False)

@@ -36,7 +36,7 @@ def hand_over(ctx, payload) -> dict:
     patience = checks.whole_number(ctx.request.get("patience"), "patience", 1, 86400)
     with lock.app(ctx, app, "move"), lock.backup(ctx, app), lock.waking(ctx, app):
         current = restore.recovered(ctx, app)
-        launch = renew.require_live(current)
+        launch = moves.require_live(current)
         if ctx.request.get("release") != current.live:
             raise Failure("changed", f"{app} was updated meanwhile: it serves {current.live} now.", "Move it again.")
         store = open_store(ctx, payload, app)
@@ -106,7 +106,7 @@ def arrive(ctx, payload) -> dict:
     locations = checks.locations(ctx.request.get("locations"))
     with lock.app(ctx, app, "move"), lock.backup(ctx, app):
         current = restore.recovered(ctx, app)
-        launch = renew.require_live(current)
+        launch = moves.require_live(current)
         current.fields["disabled"] = maintenance.checked(ctx.request.get("disabled"))
         names, fill = [], renew.nothing
         if ctx.request.get("backup"):

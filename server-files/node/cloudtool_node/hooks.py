@@ -7,13 +7,11 @@ import json
 import os
 import time
 
-from . import files, health, http1, paths, slots
+from . import files, health, http1, inside, paths, slots
 from .context import Failure
 
-SANDBOX = "# --- sandbox"
 BODY = 2000
 FETCH_TIMEOUT = 3600
-INTERPRETERS = {".py": "python3", ".php": "php", ".sh": "sh"}
 
 
 def run_script(
@@ -33,21 +31,9 @@ def run_as_app(
 ) -> None:
     """A command as the app's user in its sandbox, with the environment of a slot that is configured."""
     started = time.monotonic()
+    unit = paths.hook_unit(state.app)
     result = ctx.run(
-        [
-            "systemd-run",
-            "--quiet",
-            "--pipe",
-            "--wait",
-            "--collect",
-            f"--unit={paths.hook_unit(state.app)}",
-            f"--working-directory={paths.release(state.app, launch.release)}",
-            f"--property=EnvironmentFile={environment or paths.slot_env(state.app, slot)}",
-            *(f"--property={line}" for line in sandbox(state.app, slot)),
-            "--",
-            # systemd puts variables in the place of $NAME, and $ in that of $$.
-            *(word.replace("$", "$$") for word in argv),
-        ],
+        inside.unit(unit, state.app, slot, launch.release, argv, "--pipe", environment=environment),
         input=input,
         check=False,
         log="hook",
@@ -57,7 +43,7 @@ def run_as_app(
         raise Failure(
             "hook",
             f"The {called} ended with status {result.returncode} after {time.monotonic() - started:.1f} s.",
-            f"The whole output: cloudtool logs {state.app} --stream hooks",
+            f"The whole output: cloudtool logs {state.app} --stream deploy",
             details={"log": (result.stdout + result.stderr).splitlines()[-health.LOG_LINES :]},
         )
 
@@ -67,25 +53,14 @@ def command(release_dir: str, words: list[str], platform: str, called: str) -> l
     path = os.path.realpath(f"{release_dir}/{words[0]}")
     if not path.startswith(os.path.realpath(release_dir) + "/") or not os.path.isfile(path):
         raise Failure("hook", f"The {called} {words[0]} is not a file of the release.")
-    script = f"{release_dir}/{words[0]}"
-    if os.stat(path).st_mode & 0o100:
-        return [script, *words[1:]]
-    ending = os.path.splitext(words[0])[1]
-    interpreter = INTERPRETERS.get(ending) or ("php" if platform == "php" else None)
-    if interpreter is None:
+    start = inside.start_of(f"{release_dir}/{words[0]}", platform)
+    if start is None:
         raise Failure(
             "hook",
             f"The {called} {words[0]} is not executable.",
             f"chmod +x {words[0]}, or give it a name that ends with .py, .php or .sh.",
         )
-    return ["/usr/bin/env", interpreter, script, *words[1:]]
-
-
-def sandbox(app: str, slot: str) -> list[str]:
-    """The properties of the slot's unit that are fenced off for this in its text."""
-    with open(f"{paths.PROGRAM}/systemd/cloudtool-app-{slot}@.service") as file:
-        _, _, text = file.read().partition(SANDBOX)
-    return [line.replace("%i", app) for line in text.splitlines() if "=" in line]
+    return [*start, *words[1:]]
 
 
 def fetch(ctx, candidate: health.Candidate, path: str) -> None:

@@ -1,71 +1,135 @@
-"""An app's logs: the last lines, and with `follow` what comes after, until the client ends its input."""
+"""An app's logs: the last records, and with `follow` what comes after, until the client ends its input.
 
-import calendar
-import os
+Streams: `error` is all that the slots' Apaches, and the app through them, have to say; `app` the app's part of it; `access` the requests;
+`process` what its processes and cron jobs print; `deploy` the output of update_fetch, and what the audit log has of the app.
+"""
+
+import glob
+import json
 import re
 import select
 import time
 
-from . import checks, files, paths, rollback, slots
+from . import checks, lookup, paths, slots
 from .context import Failure
+from .log_files import Log
+from .log_records import Record
 from .times import FORMAT
 
-STREAMS = ("error", "access", "hooks")
-BLOCK = 1 << 16
-# Lines carry their time in brackets: Apache's error log in UTC with a space, the access log with an offset.
-STAMP = re.compile(r"\[(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)[.\d]*(Z|[+-]\d{4})?\]")
+STREAMS = ("app", "error", "access", "process", "deploy")
+# The directory is the app's, which may have put anything into it.
+MOST_PROCESSES = 100
+OF_PROCESS = re.compile(r"(process|cron)-.+\.log")
+USUAL = ["error", "process", "deploy"]
+# A line is shown after two of them at most.
+LOOK_MS = 50
 
 AGO = re.compile(r"([0-9]{1,9})([smhd])")
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 MOST_AGO = 100 * 365 * 86400
 # Less than all of a time is its beginning, which is how texts compare.
 TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\dZ?)?)?")
+# Apache's own modules; mod_wsgi and PHP speak for the app.
+OF_APACHE = re.compile(r" (?:\[v\d+\] )?\[(?!wsgi:|php\d*:)[a-z0-9_]+:[a-z0-9]+\]")
 
 
 def logs(ctx, _payload) -> dict:
-    current = rollback.existing(checks.app_name(ctx.request.get("app")))
+    current = lookup.app_of(ctx.request)
     app = current.app
     # An app may write down what it knows; who reads its log need not know that.
     for release in current.kept:
         if launch := slots.load_launch(app, release):
             launch.tell_secrets(ctx, app)
-    wanted = checks.texts(ctx.request.get("streams"), "The streams") or ["error"]
+    wanted = checks.texts(ctx.request.get("streams"), "The streams") or USUAL
     if not set(wanted) <= set(STREAMS):
         raise checks.bad(f"The logs are called {', '.join(STREAMS)}.")
     count = checks.whole_number(ctx.request.get("lines") or 100, "lines", 1, 1_000_000)
-    keep = chosen(ctx.request)
-    tails = [Tail(stream, f"{paths.logs(app)}/{stream}.log") for stream in wanted]
-    found = [item for tail in tails for item in tail.last(count, keep)]
-    found.sort(key=lambda item: item[0] or "")
-    for at, stream, line in found[-count:]:
-        ctx.event("line", stream=stream, at=at, line=line)
+    since = moment(checks.text(ctx.request.get("since"), "since"))
+    keep = chosen(since, checks.text(ctx.request.get("grep"), "grep"))
+    opened = open_logs(app, wanted)
+    found = [(record, log.stream) for log in opened for record in log.last(count, keep, since)]
+    found.sort(key=lambda item: item[0].at or "")
+    for record, stream in found[-count:]:
+        tell(ctx, record, stream)
     if ctx.request.get("follow"):
-        follow(ctx, tails, keep)
+        ctx.event("following")
+        follow(ctx, app, wanted, opened, keep)
     return {"app": app}
 
 
-def follow(ctx, tails: list["Tail"], keep) -> None:
+def tell(ctx, record: Record, stream: str) -> None:
+    ctx.event("line", stream=stream, at=record.at, line=record.text)
+
+
+def open_logs(app: str, wanted: list[str]) -> list[Log]:
+    directory = paths.logs(app)
+    opened = []
+    if "error" in wanted:
+        opened.append(Log("error", f"{directory}/error.log"))
+    elif "app" in wanted:
+        opened.append(Log("app", f"{directory}/error.log", chosen=is_of_app))
+    if "access" in wanted:
+        opened.append(Log("access", f"{directory}/access.log", whole_lines=True))
+    if "deploy" in wanted:
+        opened.append(Log("deploy", f"{directory}/hooks.log"))
+        opened.append(Log("deploy", paths.AUDIT_LOG, read=lambda text: audited(text, app), whole_lines=True))
+    if "process" in wanted:
+        opened += [Log("process", path) for path in processes(app)]
+    return opened
+
+
+def processes(app: str) -> list[str]:
+    """The logs of processes and cron jobs."""
+    found = glob.glob(f"{glob.escape(paths.logs(app))}/*-*.log")
+    mine = [path for path in found if OF_PROCESS.fullmatch(path.rpartition("/")[2])]
+    return sorted(mine)[:MOST_PROCESSES]
+
+
+def follow(ctx, app: str, wanted: list[str], opened: list[Log], keep) -> None:
     poll = select.poll()
     poll.register(0, select.POLLIN | select.POLLHUP | select.POLLRDHUP)
-    while not ctx.out.gone and not poll.poll(200):
-        for tail in tails:
-            for at, stream, line in tail.fresh(keep):
-                ctx.event("line", stream=stream, at=at, line=line)
+    while not ctx.out.gone and not poll.poll(LOOK_MS):
+        if "process" in wanted:
+            known = {log.path for log in opened}
+            # A process that has begun to print since.
+            opened += [Log("process", path) for path in processes(app) if path not in known]
+        found = [(record, log.stream) for log in opened for record in log.fresh(keep)]
+        for record, stream in sorted(found, key=lambda item: item[0].at or ""):
+            tell(ctx, record, stream)
 
 
-def chosen(request: dict):
-    """A test for lines, from `since` (a time) and `grep` (a regular expression)."""
-    since = moment(checks.text(request.get("since"), "since"))
-    grep = checks.text(request.get("grep"), "grep")
+def is_of_app(record: Record) -> bool:
+    return record.writer is None or not OF_APACHE.match(record.writer)
+
+
+def audited(text: str, app: str) -> str | None:
+    """A line of the audit log as a sentence, when it is about the app."""
+    try:
+        entry = json.loads(text)
+        if entry["app"] != app:
+            return None
+        what = " ".join(str(entry[name]) for name in ("verb", "release", "command") if entry.get(name))
+        return f"[{entry['at']}] {what} by {entry['by']}: {entry['result']} after {entry['seconds']:.1f} s"
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def chosen(since: str | None, grep: str | None):
+    """A test for records, from `since` (a time) and `grep` (a regular expression)."""
     try:
         pattern = re.compile(grep) if grep else None
     except re.error as error:
-        raise Failure("bad-request", f"grep {request['grep']!r} is not a regular expression: {error}.") from error
-    return lambda at, line: not (since and (at is None or at < since)) and (pattern is None or pattern.search(line))
+        raise Failure("bad-request", f"grep {grep!r} is not a regular expression: {error}.") from error
+
+    def keep(record: Record) -> bool:
+        late = not since or record.at is not None and record.at.rstrip("Z") >= since.rstrip("Z")
+        return late and (pattern is None or pattern.search(record.text) is not None)
+
+    return keep
 
 
 def moment(since: str | None) -> str | None:
-    """A time as lines are compared with it, from `10m` (that long ago, by the node's clock) or the beginning of a time."""
+    """A time as records are compared with it, from `10m` (that long ago, by the node's clock) or the beginning of a time."""
     if since is None:
         return None
     if ago := AGO.fullmatch(since):
@@ -77,79 +141,3 @@ def moment(since: str | None) -> str | None:
         f"since {since!r} is not a time.",
         "Write how long ago (30s, 10m, 2h, 3d), or a time in UTC like 2026-01-31 or 2026-01-31T12:00:00Z.",
     )
-
-
-def stamp(line: str) -> str | None:
-    """The time a line says, in UTC."""
-    found = STAMP.search(line[:400])
-    if not found:
-        return None
-    day, clock, offset = found.groups()
-    if offset in (None, "Z", "+0000"):
-        return f"{day}T{clock}Z"
-    seconds = calendar.timegm(time.strptime(f"{day}T{clock}Z", FORMAT))
-    sign = -1 if offset[0] == "-" else 1
-    seconds -= sign * (int(offset[1:3]) * 3600 + int(offset[3:5]) * 60)
-    return time.strftime(FORMAT, time.gmtime(seconds))
-
-
-class Tail:
-    """One log file, opened with care: the directory is the app's own."""
-
-    def __init__(self, stream: str, path: str):
-        self.stream = stream
-        self.path = path
-        self.position = 0
-        self.rest = b""
-        self.at = None
-
-    def last(self, count: int, keep) -> list:
-        """The last `count` lines that pass, read from the end."""
-        fd = files.open_foreign(self.path)
-        if fd is None:
-            return []
-        with open(fd, "rb") as file:
-            start = self.position = os.fstat(fd).st_size
-            data = b""
-            while True:
-                if start == 0 or self._passing(data, start, count, keep) > count:
-                    break
-                size = min(max(BLOCK, len(data)), start)
-                start -= size
-                file.seek(start)
-                data = file.read(size) + data
-        complete, _, self.rest = data.rpartition(b"\n")
-        lines = complete.split(b"\n") if complete else []
-        return self._named(lines if start == 0 else lines[1:], keep)[-count:]
-
-    def _passing(self, data: bytes, start: int, count: int, keep) -> int:
-        if data.count(b"\n") <= count:
-            return 0
-        return len(self._named(data.split(b"\n")[1:], keep))
-
-    def fresh(self, keep) -> list:
-        """Whole lines since the last look; after a rotation from the new beginning."""
-        fd = files.open_foreign(self.path)
-        if fd is None:
-            return []
-        with open(fd, "rb") as file:
-            size = os.fstat(fd).st_size
-            if size < self.position:
-                self.position, self.rest = 0, b""
-            if size == self.position:
-                return []
-            file.seek(self.position)
-            data = self.rest + file.read(1 << 20)
-            self.position = file.tell()
-        *lines, self.rest = data.split(b"\n")
-        return self._named(lines, keep)
-
-    def _named(self, lines: list[bytes], keep) -> list:
-        """(time, stream, line); a line without a time of its own has the one before it."""
-        found = []
-        for raw in lines:
-            line = raw.decode("utf-8", "replace")
-            self.at = stamp(line) or self.at
-            if keep(self.at, line):
-                found.append((self.at, self.stream, line))
-        return found

@@ -257,3 +257,17 @@ def guard_unit(name: str) -> str:
 
 def hook_unit(name: str) -> str:
     return f"cloudtool-hook-{name}.service"
+
+
+def run_unit(name: str, pid: int | str) -> str:
+    """No app has a dot in its name: `cloudtool-inside-NAME.*` are those of this one."""
+    return f"cloudtool-inside-{name}.{pid}.service"
+
+
+def runs(name: str) -> str:
+    return f"{APPS}/{name}/runs"
+
+
+def run_files(name: str, pid: int) -> str:
+    """What travelled with a command that the node program of this number runs."""
+    return f"{APPS}/{name}/runs/{pid}"

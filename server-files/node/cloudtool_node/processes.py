@@ -8,7 +8,7 @@ of the new one start when they have ended: two releases never work side by side.
 import json
 import os
 
-from . import commands, crons, files, hooks, paths, slots
+from . import commands, crons, files, inside, paths, slots
 from .context import Failure
 from .state import State
 
@@ -62,7 +62,7 @@ def drop_in(app: str, name: str, number: int, process: dict) -> str:
         f"Environment=CLOUDTOOL_PROCESS={name}.{number}",
         f"TimeoutStopSec={process['stop_timeout']}",
         *([f"MemoryMax={memory}", "MemorySwapMax=0"] if memory else []),
-        *hooks.sandbox(app, "blue"),
+        *inside.sandbox(app, "blue"),
     ]
     return "\n".join(lines) + "\n"
 

@@ -93,7 +93,7 @@ def restart(ctx, _payload) -> dict:
             if name != WEB:
                 known_process(current, name)
         if not names or WEB in names:
-            renew.renew(ctx, current, renew.require_live(current), [], renew.nothing)
+            renew.renew(ctx, current, moves.require_live(current), [], renew.nothing)
         ended = [unit for unit in processes.known(app) if processes.title(unit).rpartition(".")[0] in names]
         if ended:
             with ctx.step("processes"):
@@ -104,12 +104,12 @@ def restart(ctx, _payload) -> dict:
 def here(app: str) -> State:
     current = rollback.existing(app)
     moves.require_here(current)
-    renew.require_live(current)
+    moves.require_live(current)
     return current
 
 
 def known_process(current: State, name: str) -> None:
-    names = list(renew.require_live(current).settings.get("workers", {}))
+    names = list(moves.require_live(current).settings.get("workers", {}))
     if name not in names:
         there = f"there are: {', '.join(names)}" if names else "its app.ini has no [process:NAME]"
         raise Failure("not-found", f"{current.app} {current.live} has no process {name}; {there}.")

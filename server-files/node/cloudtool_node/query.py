@@ -2,9 +2,20 @@
 
 import fnmatch
 import os
-import time
 
-from . import checks, cron_records, crons, files, front, paths, probe, processes, records, slots, state
+from . import (
+    backup_status,
+    certificate_status,
+    checks,
+    cron_records,
+    crons,
+    files,
+    paths,
+    probe,
+    processes,
+    slots,
+    state,
+)
 
 
 def query(ctx, _payload) -> dict:
@@ -14,7 +25,19 @@ def query(ctx, _payload) -> dict:
     units += [unit for found in wanted for unit in [*commands_of(found), *processes.known(found.app)]]
     shown = slots.show(ctx, units) if units else {}
     apps = [{**describe(found, shown), "crons": crons_of(ctx, found.app)} for found in wanted]
-    return {"apps": apps, "node": probe.node()}
+    return {"apps": [{**app, "warnings": warnings(app)} for app in apps], "node": probe.node()}
+
+
+def warnings(app: dict) -> list[dict]:
+    """What somebody should do something about; of this `status` says more."""
+    from . import worker_status
+
+    return [
+        *certificate_status.warnings(app["app"], app["tls"]),
+        *backup_status.warnings(app["app"], app["backup"]),
+        *worker_status.process_warnings(app["app"], app["processes"]),
+        *worker_status.cron_warnings(app["app"], app["crons"]),
+    ]
 
 
 def matches(found: state.State, patterns: list[str]) -> bool:
@@ -44,8 +67,8 @@ def describe(found: state.State, shown: dict) -> dict:
         "expires": found.fields.get("expires"),
         "disabled": found.disabled,
         "idle_stop": found.idle_stop,
-        "tls": tls(found),
-        "backup": backup_of(found.app),
+        "tls": certificate_status.about(found),
+        "backup": backup_status.about(found.app),
         "processes": [process(unit, shown.get(unit, {})) for unit in processes.known(found.app)],
     }
 
@@ -78,22 +101,6 @@ def process(unit: str, shown: dict) -> dict:
     from . import ps
 
     return {"process": processes.title(unit), "state": ps.state_of(shown), "note": ps.note(shown)}
-
-
-def tls(found: state.State) -> dict | None:
-    """What is wanted, what there is, and for how many days."""
-    if not found.tls:
-        return None
-    record = found.certificate()
-    left = int((record["ends"] - time.time()) // 86400) if "ends" in record else None
-    unsecured = [host for host in found.hosts() if not front.covers(record.get("hosts", []), host)]
-    return {**found.tls, **record, "days_left": left, "unsecured": unsecured}
-
-
-def backup_of(app: str) -> dict:
-    """What is planned, and what came of it."""
-    plan = records.plan(app) or {}
-    return {name: plan.get(name) for name in ("every", "at", "to", "keep")} | records.load(app)
 
 
 def running_state(unit: dict) -> str:

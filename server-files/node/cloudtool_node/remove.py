@@ -67,13 +67,20 @@ def has_data(app: str) -> bool:
 def stop(ctx, app: str) -> None:
     schedule.cancel(ctx, app)
     processes.forget(ctx, app)
-    slots.systemctl(ctx, "stop", *slots.all_units(app), paths.hook_unit(app), check=False)
+    slots.systemctl(ctx, "stop", *slots.all_units(app), paths.hook_unit(app), paths.run_unit(app, "*"), check=False)
     slots.systemctl(ctx, "reset-failed", *slots.all_units(app), check=False)
 
 
 def remove_files(ctx, app: str, with_data: bool) -> None:
     """The state goes last but for the data: whatever kills this, a second `remove` finds the app and goes on."""
-    for path in (paths.releases(app), paths.venvs(app), paths.manifests(app), paths.launches(app), paths.logs(app)):
+    for path in (
+        paths.releases(app),
+        paths.venvs(app),
+        paths.runs(app),
+        paths.manifests(app),
+        paths.launches(app),
+        paths.logs(app),
+    ):
         files.remove_tree(path)
     expiry.forget(ctx, app)
     for slot in SLOTS:

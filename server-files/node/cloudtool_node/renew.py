@@ -4,18 +4,10 @@ As with an update, everything before the switch can fail without a visitor notic
 whole set in use: recover.py destroys the others.
 """
 
-from . import crons, moves, paths, processes, recover, shares, slots
+from . import crons, paths, processes, recover, shares, slots
 from .context import Failure
 from .deploy import start_candidate, switch
 from .state import State, Uses
-
-
-def require_live(current: State) -> slots.Launch:
-    moves.require_here(current)
-    launch = slots.load_launch(current.app, current.live) if current.live else None
-    if launch is None:
-        raise Failure("not-found", f"{current.app} has no release that serves.", "Update it first.")
-    return launch
 
 
 def nothing(_asked) -> None:

@@ -33,7 +33,7 @@ def restore(ctx, payload) -> dict:
     app = checks.app_name(ctx.request.get("app"))
     with lock.app(ctx, app, "restore"), lock.backup(ctx, app):
         current = recovered(ctx, app)
-        launch = renew.require_live(current)
+        launch = moves.require_live(current)
         filling = Filling.asked(ctx, payload, current.app, launch)
         renew.renew(ctx, current, launch, filling.names, filling.fill)
         return {"app": app, "release": current.live, "backup": filling.manifest["id"], "services": filling.names}
@@ -44,7 +44,7 @@ def verify(ctx, payload) -> dict:
     started = time.monotonic()
     with lock.app(ctx, app, "verify"), lock.backup(ctx, app):
         current = recovered(ctx, app)
-        launch = renew.require_live(current)
+        launch = moves.require_live(current)
         filling = Filling.asked(ctx, payload, current.app, launch)
         new = current.doom_next(filling.names, [])
         current.save()
@@ -73,7 +73,7 @@ def clear(ctx, _payload) -> dict:
     app = checks.app_name(ctx.request.get("app"))
     with lock.app(ctx, app, "clear"), lock.backup(ctx, app):
         current = recovered(ctx, app)
-        launch = renew.require_live(current)
+        launch = moves.require_live(current)
         asked = services.Asked.by(app, launch.settings, current.uses)
         names = [service.name for service in services.with_data(asked)]
         if not names:

@@ -6,6 +6,7 @@ import os
 from . import checks, lock, moves, processes, recover, shares, slots, state
 from .context import Failure
 from .deploy import answer, drain, start_candidate, switch
+from .lookup import existing
 
 
 def rollback(ctx, _payload) -> dict:
@@ -33,13 +34,6 @@ def with_data(ctx, app: str, to: str, snapshot: str) -> dict:
         filling = restore.Filling(ctx, store, snapshot, app, launch)
         renew.renew(ctx, current, launch, filling.names, filling.fill)
         return {**answer(current, []), "backup": snapshot, "services": filling.names}
-
-
-def existing(app: str) -> state.State:
-    current = state.load(app)
-    if current is None:
-        raise Failure("not-found", f"The node has no app {app}.", "cloudtool query lists the apps.")
-    return current
 
 
 def previous(current: state.State) -> str:

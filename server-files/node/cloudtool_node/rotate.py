@@ -1,7 +1,7 @@
 """`rotate`: a new password for a service of an app that serves. The new login is made beside the old one, which ends when
 nothing uses it any more: see "Logins" in docs/architecture.md."""
 
-from . import checks, lock, renew, restore, services
+from . import checks, lock, moves, renew, restore, services
 from .context import Failure
 
 
@@ -9,7 +9,7 @@ def rotate(ctx, _payload) -> dict:
     app = checks.app_name(ctx.request.get("app"))
     with lock.app(ctx, app, "rotate"), lock.backup(ctx, app):
         current = restore.recovered(ctx, app)
-        launch = renew.require_live(current)
+        launch = moves.require_live(current)
         service = wanted(services.Asked.by(app, launch.settings, current.uses), str(ctx.request.get("service")))
         renew.renew(ctx, current, launch, [], renew.nothing, logins=[service.name])
         return {"app": app, "release": current.live, "service": service.name, "login": current.uses.login(service.name)}

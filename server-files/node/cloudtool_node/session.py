@@ -30,6 +30,7 @@ VERBS = {
     "enable": ("disable", True),
     "export": ("copies", True),
     "hand_over": ("hand_over", True),
+    "history": ("history", False),
     "logs": ("logs", False),
     "probe": ("probe", False),
     "ps": ("ps", False),
@@ -45,6 +46,7 @@ VERBS = {
     "setup": ("setup", True),
     "sleep": ("sleeping", True),
     "shares": ("share_info", False),
+    "status": ("status", False),
     "wake": ("sleeping", True),
     "verify": ("restore", True),
     "version": ("probe", False),
@@ -52,6 +54,7 @@ VERBS = {
 HAS_PAYLOAD = {"deploy"}
 # A manifest of 100,000 files is about 20 MB.
 MAX_LINE = 64 << 20
+NONSENSE = "The node program does not understand this request."
 
 
 def main() -> int:
@@ -80,6 +83,10 @@ def main() -> int:
         from . import crons
 
         return crons.due(sys.argv[2]) if sys.argv[1] == "cron" else crons.work(sys.argv[2], sys.argv[3])
+    if sys.argv[1:] in (["run"], ["run", "terminal"]):
+        from . import run
+
+        return run.main(terminal=len(sys.argv) == 3)
     if sys.argv[1:2] == ["certificates"]:
         from . import unattended
 
@@ -201,15 +208,25 @@ class Watcher:
             self.ctx.abort()
 
 
+def parsed(line: bytes) -> dict:
+    try:
+        request = json.loads(line)
+    except (ValueError, RecursionError):
+        request = None
+    if not isinstance(request, dict):
+        raise checks.bad(NONSENSE)
+    return request
+
+
 def answer(line: bytes, source: Input, out: Writer) -> bool:
     """Says whether it went well."""
     try:
-        request = json.loads(line)
-        verb = request["verb"]
-        module, changing = VERBS[verb]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        out.write(error_event(Failure("bad-request", "The node program does not understand this request."), None))
+        request = parsed(line)
+        module, changing = VERBS[request["verb"]]
+    except (KeyError, TypeError, Failure):
+        out.write(error_event(checks.bad(NONSENSE), None))
         return False
+    verb = request["verb"]
     ctx = Context(request, out)
     payload = Payload(source, verb in HAS_PAYLOAD)
     result = None
@@ -238,9 +255,13 @@ def answer(line: bytes, source: Input, out: Writer) -> bool:
 
 
 def perform(ctx, module, verb, payload) -> dict:
+    require_root()
+    return getattr(importlib.import_module(f"cloudtool_node.{module}"), verb)(ctx, payload)
+
+
+def require_root() -> None:
     if os.geteuid() != 0:
         raise Failure("setup", "The node program must run as root.", "Log in as root, or as a user with sudo.")
-    return getattr(importlib.import_module(f"cloudtool_node.{module}"), verb)(ctx, payload)
 
 
 def as_failure(error: BaseException, ctx: Context) -> Failure:

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from . import checks, renew, rollback, services
+from . import checks, moves, rollback, services
 from .context import Context, Failure, Writer
 
 HIDDEN = "***"
@@ -20,7 +20,7 @@ def shares(ctx, _payload) -> dict:
 def services_of(app: str):
     """The release that serves, and how it uses its services."""
     current = rollback.existing(checks.app_name(app))
-    launch = renew.require_live(current)
+    launch = moves.require_live(current)
     return launch, services.Asked.by(current.app, launch.settings, current.uses)
 
 

@@ -2,7 +2,7 @@ import glob
 import os
 import unittest
 
-from cloudtool_node import firewall, hooks
+from cloudtool_node import firewall, inside
 
 SYSTEMD = os.path.join(os.path.dirname(__file__), "../../systemd")
 
@@ -12,7 +12,7 @@ class Sandboxes(unittest.TestCase):
         texts = {}
         for path in glob.glob(f"{SYSTEMD}/cloudtool-app-*") + glob.glob(f"{SYSTEMD}/cloudtool-command-*"):
             with open(path) as file:
-                texts[path] = file.read().partition(hooks.SANDBOX)[2]
+                texts[path] = file.read().partition(inside.SANDBOX)[2]
         self.assertEqual(len(texts), 4)
         self.assertEqual(len(set(texts.values())), 1)
         self.assertIn("User=ct-%i", next(iter(texts.values())))

@@ -1,7 +1,7 @@
 import unittest
 from unittest import mock
 
-from cloudtool_node import crons, hooks, processes
+from cloudtool_node import crons, inside, processes
 from cloudtool_node.slots import Launch
 from cloudtool_node.state import State
 
@@ -20,7 +20,7 @@ def app(**more) -> State:
     return State({**fields, **more})
 
 
-@mock.patch.object(hooks, "sandbox", lambda app, slot: [f"User=ct-{app}"])
+@mock.patch.object(inside, "sandbox", lambda app, slot: [f"User=ct-{app}"])
 class Desired(unittest.TestCase):
     def units(self, state, launch):
         return list(processes.Desired(state, launch).drop_ins)

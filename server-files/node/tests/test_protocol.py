@@ -4,7 +4,7 @@ import tempfile
 import time
 import unittest
 
-from cloudtool_node import health, logs, session
+from cloudtool_node import health, session
 from cloudtool_node.context import Context, Failure, Writer
 
 
@@ -92,25 +92,6 @@ class Events(unittest.TestCase):
 
 
 class Logs(unittest.TestCase):
-    def test_times_are_told_in_utc(self):
-        self.assertEqual(logs.stamp("[2026-01-02 03:04:05.678901] [v1] x"), "2026-01-02T03:04:05Z")
-        self.assertEqual(logs.stamp('1.2.3.4 - - [2026-01-02T03:04:05+0200] "GET'), "2026-01-02T01:04:05Z")
-        self.assertIsNone(logs.stamp("Traceback"))
-
-    def test_the_last_lines_and_what_follows(self):
-        with tempfile.NamedTemporaryFile() as file:
-            lines = [f"[2026-01-01 00:00:{second:02}] line {second}" for second in range(60)] * 100
-            file.write("\n".join([*lines, "unfinished"]).encode())
-            file.flush()
-            tail = logs.Tail("error", file.name)
-            found = tail.last(70, lambda at, line: "line 5" in line)
-            self.assertEqual(len(found), 70)
-            self.assertEqual(found[-1][2], "[2026-01-01 00:00:59] line 59")
-            self.assertEqual(tail.fresh(lambda *_: True), [])
-            file.write(b" now\n")
-            file.flush()
-            self.assertEqual([item[2] for item in tail.fresh(lambda *_: True)], ["unfinished now"])
-
     def test_a_candidate_is_told_from_the_live_release(self):
         with tempfile.NamedTemporaryFile("w") as file:
             file.write("[t] [v1] [wsgi:error] old\n[t] [v2] [wsgi:error] new\nbare\n[t] [v2] [core:notice] x\n")
