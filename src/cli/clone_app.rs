@@ -79,7 +79,7 @@ fn through_this_machine(
 ) -> Result<Value, Failure> {
     let place = place_for_copies()?;
     let export = json!({"verb": "export", "app": args.from, "lock_timeout": args.lock_timeout});
-    let given = with_store(context, source, place.path(), export)?;
+    let given = target.meanwhile(|| with_store(context, source, place.path(), export))?;
     bring(context, &given, request)?;
     with_store(context, target, place.path(), request.clone())
 }

@@ -127,13 +127,14 @@ fn first_copy(
 ) -> Result<(Value, f64), Failure> {
     let mut took = BTreeMap::new();
     let export = json!({"verb": "export", "app": old.app, "moving": true, "lock_timeout": args.lock_timeout});
-    let given = call(context, &mut old.remote, &mut Directory::new(place), export, &mut took)?;
+    let given =
+        new.borrow_mut().meanwhile(|| call(context, &mut old.remote, &mut Directory::new(place), export, &mut took))?;
     let mut request = json!({
         "verb": "clone", "program": Program::version(), "app": old.app, "of": old.app, "arriving": true, "locations": locations,
         "keep": context.keep()?, "lock_timeout": args.lock_timeout,
     });
     clone_app::bring(context, &given, &mut request)?;
-    call(context, &mut new.borrow_mut(), &mut Directory::new(place), request, &mut took)?;
+    old.remote.meanwhile(|| call(context, &mut new.borrow_mut(), &mut Directory::new(place), request, &mut took))?;
     let directories: Vec<&str> =
         given["directories"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let again: f64 = took.iter().filter(|(step, _)| comes_again(step, &directories)).map(|(_, seconds)| seconds).sum();

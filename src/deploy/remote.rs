@@ -1,8 +1,14 @@
 //! A node with its program: connect, see to it that the program is ours, call.
 
+use std::sync::mpsc;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::node::{Conversation, Error, Event, Payload, Program, Session, Store};
+
+/// How long a connection says nothing; sshd hangs up after 25 to 50 seconds (server-files/setup/sshd.conf).
+const IDLE: Duration = Duration::from_secs(5);
 
 /// What had to be done to the node program before it could be called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +52,25 @@ impl Remote {
         Program::install(&mut self.session)?;
         self.conversation = Conversation::open(&mut self.session)?;
         Ok(())
+    }
+
+    /// Does something else, perhaps for minutes, and stays connected: sshd hangs up on who does not answer it, and only who
+    /// listens does.
+    pub fn meanwhile<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let (working, ended) = mpsc::channel::<()>();
+        std::thread::scope(move |scope| {
+            scope.spawn(move || {
+                while ended.recv_timeout(IDLE) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    // Whoever asks it something next is told what is wrong with it.
+                    if self.call(json!({"verb": "version"}), &mut |_| {}).is_err() {
+                        break;
+                    }
+                }
+            });
+            let done = work();
+            drop(working);
+            done
+        })
     }
 
     pub fn session(&self) -> &Session {
