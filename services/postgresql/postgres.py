@@ -16,9 +16,11 @@ import subprocess
 import sys
 from subprocess import PIPE
 
+import elsewhere
 import scram
 
 HOST, PORT = "127.0.0.1", "5432"
+THERE = elsewhere.place()
 
 # What ends a dump: pg_restore does not miss what it is not to load, and pg_dump's format has no end of its own.
 END = b"\ncloudtool: end of the dump\n"
@@ -62,9 +64,37 @@ def version():
     return fail(f"no PostgreSQL cluster is configured on port {PORT} (see pg_lsclusters)")
 
 
+def server_version():
+    """The major version of the server that has the share."""
+    if THERE and "version" not in THERE:
+        session = Session(account())
+        (number,) = session.ask("SHOW server_version_num;")
+        session.close()
+        return int(number) // 10000
+    return int(THERE["version"] if THERE else version())
+
+
 def program(name):
     """A client program of the cluster's own version: a newer pg_restore says things that an older server does not know."""
-    return f"/usr/lib/postgresql/{version()}/bin/{name}"
+    return elsewhere.program(name) if THERE else f"/usr/lib/postgresql/{version()}/bin/{name}"
+
+
+def require_programs(doing):
+    """Of a server elsewhere, the programs may have another version. Some are of no use with it, and they say so late."""
+    ours, theirs = elsewhere.version() if THERE else server_version(), server_version()
+    if ours < theirs or (doing == "load" and ours >= 17 > theirs):
+        fail(
+            f"the server is PostgreSQL {theirs}, and this node has the programs of PostgreSQL {ours}, which cannot {doing} its"
+            " databases: have the app on a node with the same release of the distribution as the server's"
+        )
+
+
+def reached():
+    """How libpq gets to the server."""
+    if not THERE:
+        # TLS protects nothing on loopback.
+        return {"PGSSLMODE": "disable", "PGHOST": HOST, "PGPORT": PORT}
+    return elsewhere.reached(THERE, THERE["certificate"])
 
 
 class Role:
@@ -73,18 +103,16 @@ class Role:
     def __init__(self, name, password):
         self.name = name
         self.password = password
-        self.share = os.environ["CLOUDTOOL_SHARE"]
+        self.share = elsewhere.database(THERE) if THERE else os.environ["CLOUDTOOL_SHARE"]
         self.account = pwd.getpwnam(os.environ["CLOUDTOOL_APP_USER"])
 
     def start(self, name, *arguments, **more):
         environment = {
             "PATH": os.environ["PATH"],
             "LANG": "C.UTF-8",
-            # libpq would look for certificates and password files in root's home; TLS protects nothing on loopback.
+            # libpq would look for certificates and password files in root's home.
             "HOME": "/",
-            "PGSSLMODE": "disable",
-            "PGHOST": HOST,
-            "PGPORT": PORT,
+            **reached(),
             "PGUSER": self.name,
             "PGPASSWORD": self.password,
             "PGDATABASE": self.share,
@@ -155,6 +183,11 @@ class Session:
             sys.exit(self.psql.returncode)
 
 
+def account():
+    """The app's own, in a server that is elsewhere."""
+    return Role(elsewhere.login(THERE), elsewhere.password(THERE))
+
+
 def verifier_file():
     """What `provision` has told the server of the login's password."""
     password = pathlib.Path(os.environ["CLOUDTOOL_SERVICE_PASSWORD"])
@@ -189,6 +222,9 @@ def reader():
     The reader can do nothing that the app cannot: it is a member of its role, which may end the forcing at any time.
     """
     name = os.environ["CLOUDTOOL_APP"]
+    if THERE:
+        # An address names one account: where rows are hidden from it, the backup fails (row_security).
+        return account() if "url" in THERE else Role(f"{name}.reader", elsewhere.password(THERE))
     verifier = verifier_file().read_text().strip()
     superuser(f"""
 \\set app '{name}'
@@ -213,6 +249,10 @@ def loader():
     What is in a dump runs with its rights. With the app's it could reach the share that is in use: drop it, or change the
     password of the role. In the end all that was loaded is the app's.
     """
+    if THERE:
+        # Only a superuser could make such a role there.
+        yield account()
+        return
     app, share = os.environ["CLOUDTOOL_APP"], os.environ["CLOUDTOOL_SHARE"]
     names = f"\\set app '{app}'\n\\set share '{share}'\n\\set loader '{share}.loader'\n"
     password = secrets.token_hex(24)

@@ -27,6 +27,7 @@ mod import_clouds;
 mod init;
 mod inside;
 mod label_node;
+mod lent;
 mod list_backups;
 mod list_images;
 mod list_locations;

@@ -1,9 +1,9 @@
 use clap::Args;
 use serde_json::json;
 
-use super::NodeChoice;
 use super::context::Context;
 use super::query::words;
+use super::{NodeChoice, lent};
 use crate::error::Failure;
 use crate::names::AppName;
 
@@ -33,6 +33,7 @@ pub(super) fn run(context: &Context, args: Remove) -> Result<(), Failure> {
     let request =
         json!({"verb": "remove", "app": args.app, "with_data": args.with_data, "lock_timeout": args.lock_timeout});
     let answer = context.call_recorded(&mut remote, "remove", Some(&args.app), request)?;
+    lent::give_back(context, &args.app, &answer["lenders"]);
     context.refresh_locations(&node, &mut remote)?;
     context.ui.event(&answer);
     context.ui.line(format!("{} is removed from {}", args.app, node.name));

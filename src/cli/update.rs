@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::context::{Context, show};
-use super::{NodeChoice, data, setup_node};
+use super::{NodeChoice, data, lent, setup_node};
 use crate::app::payload;
 use crate::config::{AppConfig, referred};
 use crate::deploy::{Action, Plan, Probe, Remote, Source};
@@ -236,6 +236,7 @@ fn apply(
     let settings = service_settings(context, &services)?;
     let mut request = plan.request(source, &args.note, context.keep()?, &settings, args.force);
     request["lock_timeout"] = json!(args.lock_timeout);
+    request["elsewhere"] = lent::arrange(context, source, remote, steps)?;
     let uploads = plan.uploads(source, probe);
     let mut local = None;
     let steps = std::cell::RefCell::new(steps);

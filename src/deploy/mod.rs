@@ -3,12 +3,14 @@
 //! Deciding is pure: [`Plan`] is computed from what is to be deployed ([`Source`]), what the node says ([`Probe`]) and what
 //! the user asked for. Doing is thin: [`Remote`] carries the requests over and hands the events on.
 
+mod lent;
 mod plan;
 mod probe;
 mod remote;
 mod slot_conf;
 mod source;
 
+pub use lent::{Lent, Place};
 pub use plan::{Action, Plan};
 pub use probe::{AppFacts, Lock, NodeFacts, Probe};
 pub use remote::{Installed, Remote};

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
+use super::lent::{self, Lent};
 use super::slot_conf;
 use crate::app::{self, Manifest};
 use crate::config::{AppConfig, app_ini};
@@ -20,6 +21,8 @@ pub struct Source {
     pub slot_conf: String,
     /// The folders of services that are the user's own, see [`Services::own_folders`].
     pub own_services: Map<String, Value>,
+    /// The services that other nodes lend it.
+    pub lent: Vec<Lent>,
     /// The identity of a release made of this: files, settings, configuration of the slot.
     pub digest: String,
 }
@@ -30,6 +33,7 @@ impl Source {
         let names = services.names();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let mut config = app_ini::load(dir, &names)?;
+        lent::lent(&config.settings.services, services)?;
         if let Some(name) = name {
             config.name = name.clone();
         }
@@ -43,11 +47,12 @@ impl Source {
         let slot_conf = slot_conf::render(&config, services)?;
         let asked: Vec<String> = config.settings.services.iter().map(|service| service.name.clone()).collect();
         let own_services = services.own_folders(&services.with_required(&asked));
+        let lent = lent::lent(&config.settings.services, services)?;
         let mut more = json!({"app": config.name, "settings": config.settings, "slot_conf": slot_conf});
         if !own_services.is_empty() {
             more["own_services"] = json!(own_services);
         }
         let digest = manifest.digest(&more);
-        Ok(Source { dir: dir.to_owned(), config, manifest, slot_conf, own_services, digest })
+        Ok(Source { dir: dir.to_owned(), config, manifest, slot_conf, own_services, lent, digest })
     }
 }

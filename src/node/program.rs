@@ -48,6 +48,11 @@ impl Program {
         names
     }
 
+    /// Whether the folder of a service has this file.
+    pub fn service_has(name: &str, file: &str) -> bool {
+        SERVICES.get_file(format!("{name}/{file}")).is_some()
+    }
+
     /// A service's `service.ini`.
     pub fn service_description(name: &str) -> Option<&'static str> {
         SERVICES.get_file(format!("{name}/service.ini"))?.contents_utf8()

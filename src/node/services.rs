@@ -49,6 +49,16 @@ impl Services {
         names
     }
 
+    /// Whether its folder has this file.
+    pub fn has(&self, name: &str, file: &str) -> bool {
+        self.own.get(name).map_or_else(|| Program::service_has(name, file), |files| files.contains_key(file))
+    }
+
+    /// Whether it is the user's own.
+    pub fn is_own(&self, name: &str) -> bool {
+        self.own.contains_key(name)
+    }
+
     /// A service's `service.ini`.
     pub fn description(&self, name: &str) -> Option<&str> {
         let own = self.own.get(name).and_then(|files| std::str::from_utf8(files.get(DESCRIPTION)?).ok());

@@ -52,6 +52,7 @@ mod reboot;
 mod redis;
 mod rotation;
 mod runners;
+mod servers;
 mod service_tools;
 mod services;
 mod sleeping;
@@ -127,6 +128,7 @@ fn main() -> ExitCode {
         ("copies", copies::TESTS),
         ("drills", drills::TESTS),
         ("versions", versions::TESTS),
+        ("servers", servers::TESTS),
     ];
     let living: &[File] = &[
         ("config", config::TESTS),

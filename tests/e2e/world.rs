@@ -174,7 +174,12 @@ impl World {
 
     /// Has the app of `host` run `code` and gives back what it printed: see [`App::obeying`] and [`App::obeying_php`].
     pub fn inside(&self, host: &str, code: &str) -> String {
-        let answer = request(&self.address, "POST", host, "/", "Content-Type: text/plain\r\n", code.as_bytes());
+        Self::inside_at(&self.address, host, code)
+    }
+
+    /// The same of an app on any node.
+    pub fn inside_at(address: &str, host: &str, code: &str) -> String {
+        let answer = request(address, "POST", host, "/", "Content-Type: text/plain\r\n", code.as_bytes());
         assert_eq!(answer.status, 200, "{}", answer.body);
         answer.body.trim().to_owned()
     }

@@ -18,6 +18,7 @@ from . import (
     maintenance,
     moves,
     paths,
+    places,
     processes,
     prune,
     recover,
@@ -53,6 +54,7 @@ class Order:
         self.settings = checks.settings(request.get("settings"))
         self.manifest = Manifest(request.get("manifest"))
         self.service_settings = checks.service_settings(request.get("service_settings"))
+        self.elsewhere = places.checked(request.get("elsewhere"))
         self.own_services = checks.own_services(request.get("own_services"))
         self.keep = checks.whole_number(request.get("keep", 5), "keep", 2, 1000)
         self.slot_conf = request.get("slot_conf")
@@ -174,7 +176,9 @@ class Deployment:
             with ctx.step("services"):
                 services.take_over(ctx, order.own_services)
                 asked = services.Asked.by(order.app, settings, self.state.uses)
+                self.settle_places(services, asked)
                 given = services.provision_all(ctx, asked, order.service_settings)
+                places.begun(order.app, services.lendable(asked), order.elsewhere)
                 variables, secret_names = given.variables, given.secret_names
                 shares, logins = services.shares_of(asked), services.logins_of(asked)
         if settings.get("requirements"):
@@ -191,6 +195,15 @@ class Deployment:
     def set_values(self) -> str | None:
         """The version of what is set for the app that the release starts with."""
         return values.current(self.state)
+
+    def settle_places(self, services, asked) -> None:
+        live = slots.load_launch(self.order.app, self.state.live) if self.state.live else None
+        for place in self.order.elsewhere.values():
+            self.ctx.secrets_in(place.get("url", ""))
+        names = services.lendable(asked)
+        services.require_places(asked, self.order.elsewhere)
+        shares = {name: self.state.uses.share(name) for name in names}
+        places.settle(self.order.app, shares, set(live.shares) if live else set(), self.order.elsewhere)
 
     def prepare_data(self) -> None:
         """Keeps the data as they are, before the new release can change them. Nothing exchanges them while we hold the app."""

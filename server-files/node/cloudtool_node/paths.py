@@ -6,6 +6,7 @@ SERVICES = f"{PROGRAM}/services"
 
 APPS = "/srv/cloudtool/apps"
 ETC = "/etc/cloudtool"
+FIREWALL_RULES = f"{ETC}/firewall.d"
 FRONT = f"{ETC}/front"
 ROUTES_MAP = f"{FRONT}/routes.map"
 WILDCARDS_MAP = f"{FRONT}/wildcards.map"
@@ -22,6 +23,7 @@ FRONT_SOCKET = "/run/haproxy/cloudtool.sock"
 
 VAR = "/var/lib/cloudtool"
 STATES = f"{VAR}/apps"
+LENT = f"{VAR}/lent"
 MANIFESTS = f"{VAR}/manifests"
 SECRETS = f"{VAR}/secrets"
 INSTALLED_SERVICES = f"{VAR}/services"
@@ -160,6 +162,11 @@ def secrets(name: str) -> str:
 
 def service_secrets(name: str, service: str) -> str:
     return f"{SECRETS}/{name}/{service}"
+
+
+def elsewhere(name: str, service: str, share: int) -> str:
+    """Where a share is that is not on this node, and how to get there. It holds secrets."""
+    return f"{SECRETS}/{name}/{service}/elsewhere.{share}.json"
 
 
 def launches(name: str) -> str:

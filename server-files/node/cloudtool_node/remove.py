@@ -2,7 +2,7 @@
 
 import os
 
-from . import checks, expiry, files, front, lock, paths, processes, schedule, slots, state, users, values
+from . import checks, expiry, files, front, lock, paths, places, processes, schedule, slots, state, users, values
 from .context import Failure
 from .state import SLOTS
 
@@ -26,6 +26,7 @@ def take_away(ctx, app: str, current: state.State | None, with_data: bool) -> di
 def _take_away(ctx, app: str, current: state.State | None, with_data: bool) -> dict:
     names = services_of(app, current)
     platform = platform_of(current)
+    lenders = places.lenders(app, names) if with_data else []
     ctx.commit()
     removed = []
     if current is not None:
@@ -44,7 +45,8 @@ def _take_away(ctx, app: str, current: state.State | None, with_data: bool) -> d
         if current is not None and not with_data:
             values.keep_for_later(current)
         remove_files(ctx, app, with_data)
-    return {"app": app, "kept": [name for name in names if name not in removed], "removed": removed}
+    kept = [name for name in names if name not in removed]
+    return {"app": app, "kept": kept, "removed": removed, "lenders": lenders}
 
 
 def services_of(app: str, current: state.State | None) -> list[str]:

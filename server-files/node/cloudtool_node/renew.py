@@ -4,7 +4,7 @@ As with an update, everything before the switch can fail without a visitor notic
 whole set in use: recover.py destroys the others.
 """
 
-from . import crons, paths, processes, recover, shares, slots
+from . import crons, paths, places, processes, recover, shares, slots
 from .context import Failure
 from .deploy import start_candidate, switch
 from .state import State, Uses
@@ -51,6 +51,7 @@ def provide(ctx, current: State, launch: slots.Launch, new: Uses, fill) -> slots
     from . import services
 
     wanted = current.uses.changed_by(new)
+    places.inherit(current.app, current.uses.shares, new.shares)
     with ctx.step("services"):
         led = shares.lead(ctx, launch, current.app, wanted)
     led.tell_secrets(ctx, current.app)

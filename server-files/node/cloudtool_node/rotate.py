@@ -23,4 +23,10 @@ def wanted(asked: services.Asked, name: str) -> services.Service:
             "not-found",
             f"{asked.app} has no service {name!r} whose password can be changed while it serves; those that have one: {known}.",
         )
+    if services.elsewhere_of(able[name], asked):
+        raise Failure(
+            "unsupported",
+            f"{asked.app} has its {name} on another server, where this node cannot make a new login.",
+            "Where app.ini says its address, change the password there and update with --force.",
+        )
     return able[name]

@@ -11,7 +11,7 @@ import pwd
 import re
 import secrets as random
 
-from . import checks, files, lock, packages, paths, users
+from . import checks, files, lock, packages, paths, places, users
 from .context import Failure
 from .state import Uses
 
@@ -21,6 +21,8 @@ INSTALLED = paths.INSTALLED_SERVICES
 # What the scripts read: the defaults of service.ini and, over them, what the admin has set.
 EFFECTIVE = f"{paths.RUN}/services"
 NODE_SECRETS = f"{paths.SECRETS}/_node"
+# The variable that names the file about a share that is not on this node.
+ELSEWHERE = "CLOUDTOOL_SERVICE_ELSEWHERE"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,15 +83,21 @@ def provision_all(ctx, asked: Asked, service_settings: dict) -> Provisioned:
     """Everything the app asks for is there when this returns; gives back the variables for its environment."""
     wanted = in_order(list(asked.values))
     effective = {service.name: settle(ctx, service, service_settings.get(service.name) or {}) for service in wanted}
-    names = [name for service in wanted for key in ("", asked.platform) for name in service.packages.get(key, ())]
+    names = [name for service in wanted for key in parts_of(service, asked) for name in service.packages.get(key, ())]
     packages.ensure(ctx, names)
     result = Provisioned()
     for service in wanted:
-        install(ctx, service, effective[service.name])
+        if elsewhere_of(service, asked) is None:
+            install(ctx, service, effective[service.name])
         environment = app_environment(ctx, service, asked) | result.variables
         add(result, service, provision(ctx, service, asked, environment))
         run_script(ctx, service, "check", f"does not work for {asked.app}", {**environment, **result.variables})
     return result
+
+
+def parts_of(service: Service, asked: Asked) -> tuple[str, str]:
+    """Which packages it needs here: a server that is elsewhere needs only what speaks to it."""
+    return "" if elsewhere_of(service, asked) is None else "elsewhere", asked.platform
 
 
 def shares_of(asked: Asked) -> dict[str, int]:
@@ -110,6 +118,7 @@ def drop(ctx, asked: Asked, name: str) -> None:
         directory = data_directory(service, asked)
         for path in (directory, loading(directory), f"{loading(directory)}.partial"):
             files.remove_tree(path)
+    files.remove(paths.elsewhere(asked.app, name, asked.share(service)))
 
 
 def retire(ctx, asked: Asked, name: str) -> None:
@@ -130,14 +139,22 @@ def remove(ctx, app: str, names: list[str], platform: str) -> list[str]:
         ctx.warning(f"This node has no service {name} any more; what it kept for {app} stays.")
     removed = []
     for service in reversed(in_order(known)):
-        environment = ready(ctx, service, Asked(app, platform, {}, Uses()))
-        run_script(ctx, service, "remove", f"could not remove the data of {app}", environment)
+        for environment in everywhere(ctx, service, Asked(app, platform, {}, Uses())):
+            run_script(ctx, service, "remove", f"could not remove the data of {app}", environment)
         for directory in files.names(paths.data(app)) if service.data else []:
             if directory == service.data or directory.startswith(f"{service.data}."):
                 files.remove_tree(f"{paths.data(app)}/{directory}")
         files.remove_tree(paths.service_secrets(app, service.name))
         removed.append(service.name)
     return removed
+
+
+def everywhere(ctx, service: Service, asked: Asked) -> list[dict[str, str]]:
+    """The environment of the script that removes all of an app's shares, for each place that some of them are at."""
+    here = {key: value for key, value in ready(ctx, service, asked).items() if key != ELSEWHERE}
+    found = {place["at"]: share for share, place in places.all_of(asked.app, service.name).items()}
+    environments = [{**here, ELSEWHERE: paths.elsewhere(asked.app, service.name, share)} for share in found.values()]
+    return [here, *environments] if not environments or service.name in installed() else environments
 
 
 def installed() -> list[str]:
@@ -173,6 +190,25 @@ def take_over(ctx, folders: dict[str, dict[str, bytes]]) -> None:
                 files.write(f"{folder}/{file}", content, mode=0o700 if content.startswith(b"#!") else 0o600)
             for file in set(files.names(folder)) - set(contents):
                 files.remove_tree(f"{folder}/{file}")
+
+
+def lendable(asked: Asked) -> list[str]:
+    """The services whose shares may be on another node."""
+    return [service.name for service in in_order(list(asked.values)) if service.has("borrow")]
+
+
+def require_places(asked: Asked, found: dict[str, dict]) -> None:
+    """Whoever sends a release has asked the other nodes for what app.ini says is there."""
+    for service in in_order(list(asked.values)):
+        said, holder = asked.values.get(service.name, ""), service.share_of
+        if load(holder).has("borrow") and places.is_said(said) and holder not in found:
+            raise Failure(
+                "unsupported",
+                f"{asked.app} has its data of {holder} on another server: neither a copy nor a move takes those along.",
+                "cloudtool backup and cloudtool restore do, between apps that are there already.",
+            )
+    if set(found) - set(lendable(asked)):
+        raise checks.bad("elsewhere names a service that is not asked for, or cannot be elsewhere.")
 
 
 def with_data(asked: Asked) -> list[Service]:
@@ -362,6 +398,7 @@ def app_environment(ctx, service: Service, asked: Asked) -> dict[str, str]:
         "CLOUDTOOL_PLATFORM": asked.platform,
         "CLOUDTOOL_SHARE": numbered(asked.app, asked.share(service)),
         **({"CLOUDTOOL_SHARE_DATA": data_directory(service, asked)} if service.data else {}),
+        **({ELSEWHERE: place} if (place := elsewhere_of(service, asked)) else {}),
         "CLOUDTOOL_SERVICES": " ".join(other.name for other in in_order(list(asked.values))),
         "CLOUDTOOL_SERVICE_VALUE": asked.values.get(service.name, ""),
         "CLOUDTOOL_SERVICE_SECRETS": secrets,
@@ -369,6 +406,12 @@ def app_environment(ctx, service: Service, asked: Asked) -> dict[str, str]:
         "CLOUDTOOL_SERVICE_PASSWORDS": " ".join(passwords(secrets)),
         "CLOUDTOOL_LOGIN": numbered(asked.app, asked.login(service), "r"),
     }
+
+
+def elsewhere_of(service: Service, asked: Asked) -> str | None:
+    """The file that says where the share is, when it is not on this node."""
+    path = paths.elsewhere(asked.app, service.share_of, asked.share(service))
+    return path if os.path.exists(path) else None
 
 
 def ready(ctx, service: Service, asked: Asked) -> dict[str, str]:

@@ -36,7 +36,7 @@ def describe(service, asked, variables: dict, reveal: bool) -> dict:
         "variables": shown,
         "address": address if address and all(address) else None,
         "console": service.has("console"),
-        "rotates": service.has("retire"),
+        "rotates": service.has("retire") and services.elsewhere_of(service, asked) is None,
     }
 
 

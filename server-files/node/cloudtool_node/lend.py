@@ -1,0 +1,190 @@
+"""A service's server on one node for an app on another: `borrow` on the app's node says who asks, `lend` on the server's node
+lets it in, `reclaim` ends that.
+
+The server's node keeps a record of each app it lends to. The scripts of the service make from them whom the server lets in, and the
+firewall is open to the app's node alone. What the app's node is given there is a database owner's rights, never the server's.
+"""
+
+import json
+import os
+import re
+import socket
+
+from . import checks, files, lock, packages, paths, services
+from .context import Failure
+from .state import Uses
+
+BORROWER = re.compile(r"[0-9a-f]{16}")
+ANSWERS_WITHIN = 3
+
+
+def borrow(ctx, _payload) -> dict:
+    """What the other node has to know: who asks, from which address, and the passwords as its server keeps them."""
+    app = checks.app_name(ctx.request.get("app"))
+    service = lendable(ctx.request.get("service"))
+    with lock.app(ctx, app, "borrow"):
+        with ctx.step("address"):
+            host, own = nearest(ctx.request.get("hosts"))
+        asked = services.Asked(app, "static", {}, Uses())
+        text = services.run_script(ctx, service, "borrow", "cannot be borrowed", services.ready(ctx, service, asked))
+        return {"host": host, "from": own, "borrower": borrower(app, service), "terms": texts(service, text)}
+
+
+def lend(ctx, _payload) -> dict:
+    request = ctx.request
+    if not os.path.isdir(paths.FRONT):
+        raise Failure("setup", "This node is not set up.", "cloudtool setup-node NODE")
+    app = checks.app_name(request.get("app"))
+    service = lendable(request.get("service"))
+    works_in = [
+        services.load(checks.text(name, "The service") or "") for name in checks.texts(request.get("with"), "with")
+    ]
+    record = {
+        "app": app,
+        "borrower": borrower_of(request),
+        "node": checks.text(request.get("node"), "The node") or "",
+        "from": checks.address(request.get("from")),
+        "terms": request.get("terms"),
+    }
+    if not isinstance(record["terms"], dict) or not all(isinstance(value, str) for value in record["terms"].values()):
+        raise checks.bad("terms is not an object of texts.")
+    for value in record["terms"].values():
+        ctx.secret(value)
+    with ctx.step("packages"):
+        packages.ensure(ctx, [name for needed in (service, *works_in) for name in needed.packages.get("", ())])
+    with ctx.step("services"):
+        for needed in (service, *works_in):
+            services.install(ctx, needed, services.settle(ctx, needed, {}))
+    with ctx.step("lend"), lock.service(ctx, service.name):
+        path = f"{records(service)}/{app}.json"
+        before = files.read(path)
+        require_same(service, json.loads(before) if before else record, record)
+        for directory in (paths.LENT, records(service)):
+            files.make_directory(directory, mode=0o700)
+        files.write(path, json.dumps(record) + "\n", durable=True)
+        try:
+            given = [run(ctx, needed, service, "lend", "could not be lent", app) for needed in (service, *works_in)]
+        except BaseException:
+            if before is None:
+                files.remove(path)
+            raise
+        told = {key: value for text in given for key, value in texts(service, text).items()}
+        open_firewall(ctx, service, told["port"])
+        return {"app": app, "terms": told}
+
+
+def reclaim(ctx, _payload) -> dict:
+    """Destroys what the server keeps for the app, and lets it in no more."""
+    app = checks.app_name(ctx.request.get("app"))
+    service = lendable(ctx.request.get("service"))
+    wanted = borrower_of(ctx.request)
+    with ctx.step("reclaim"), lock.service(ctx, service.name):
+        path = f"{records(service)}/{app}.json"
+        before = files.read(path)
+        if before is None or json.loads(before)["borrower"] != wanted:
+            raise Failure("not-found", f"This node lends {service.name} to no such app {app}.")
+        ctx.commit()
+        run(ctx, service, service, "reclaim", f"could not remove the data of {app}", app)
+        files.remove(path)
+        files.remove(rules(service, app))
+        load_firewall(ctx)
+        return {"app": app, "service": service.name}
+
+
+def lendable(name) -> services.Service:
+    if not isinstance(name, str):
+        raise checks.bad(f"{name!r} is not a service.")
+    service = services.load(name)
+    if not service.has("borrow"):
+        raise Failure("service", f"The service {name} cannot be on another node.")
+    return service
+
+
+def nearest(hosts) -> tuple[str, str]:
+    """The first of the other node's addresses that answers, where SSH does; and ours on the way there."""
+    tried = []
+    for host, port in hosts or []:
+        address = checks.address(host)
+        try:
+            with socket.create_connection((address, int(port)), ANSWERS_WITHIN) as connection:
+                return address, connection.getsockname()[0]
+        except OSError as problem:
+            tried.append(f"{address}: {problem.strerror or problem}")
+    raise Failure(
+        "service",
+        f"This node does not reach the one that is to lend its service ({'; '.join(tried) or 'it has no address'}).",
+        "The two need a network between them.",
+    )
+
+
+def borrower(app: str, service: services.Service) -> str:
+    """What the other node knows the app by: a third one may have an app of the same name."""
+    path = f"{paths.service_secrets(app, service.name)}/borrower"
+    known = files.read(path)
+    if not known:
+        known = os.urandom(8).hex()
+        files.write(path, known, durable=True)
+    return known
+
+
+def borrower_of(request: dict) -> str:
+    value = request.get("borrower")
+    if not isinstance(value, str) or not BORROWER.fullmatch(value):
+        raise checks.bad("borrower is not 16 hex digits.")
+    return value
+
+
+def records(service: services.Service) -> str:
+    return f"{paths.LENT}/{service.name}"
+
+
+def require_same(service: services.Service, known: dict, wanted: dict) -> None:
+    if known["borrower"] != wanted["borrower"]:
+        app = wanted["app"]
+        raise Failure(
+            "conflict",
+            f"This node keeps the data in {service.name} of another app {app}, of the node {known['node']}.",
+            f"Give one of the two another name; or destroy the other with its data: cloudtool remove {app} --with-data.",
+        )
+
+
+def run(ctx, part: services.Service, lent: services.Service, script: str, failed: str, app: str) -> str:
+    environment = services.environment_of(ctx, part)
+    environment |= {"CLOUDTOOL_APP": app, "CLOUDTOOL_SERVICE_LENT": records(lent)}
+    return services.run_script(ctx, part, script, failed, environment)
+
+
+def texts(service: services.Service, text: str) -> dict[str, str]:
+    """What a script has printed for the other side: nothing, or an object of texts."""
+    try:
+        found = json.loads(text or "{}")
+        if not all(isinstance(value, str) for value in found.values()):
+            raise ValueError
+        return found
+    except (ValueError, AttributeError):
+        raise Failure("service", f"A script of services/{service.name} did not print an object of texts.") from None
+
+
+def rules(service: services.Service, app: str) -> str:
+    return f"{paths.FIREWALL_RULES}/input-lent-{service.name}-{app}.nft"
+
+
+def open_firewall(ctx, service: services.Service, port: str) -> None:
+    """Open to the nodes in the records. A node without our firewall has its own, or its cloud's."""
+    changed = False
+    for name in files.names(records(service)):
+        record = json.loads(files.read(f"{records(service)}/{name}"))
+        family = "ip6" if ":" in record["from"] else "ip"
+        rule = f"{family} saddr {record['from']} tcp dport {int(port)} accept\n"
+        text = f"# The app {record['app']} of {record['node']} uses {service.name} of this node.\n{rule}"
+        changed |= files.write(rules(service, record["app"]), text, mode=0o644)
+    if changed:
+        load_firewall(ctx)
+
+
+def load_firewall(ctx) -> None:
+    if not os.path.exists(f"{paths.ETC}/firewall.nft"):
+        return
+    done = ctx.run(["systemctl", "reload-or-restart", "cloudtool-firewall.service"], check=False)
+    if done.returncode:
+        ctx.warning("The firewall could not be loaded; see: journalctl -u cloudtool-firewall")
