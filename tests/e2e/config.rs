@@ -7,7 +7,7 @@ use std::process::{Output, Stdio};
 use serde_json::{Map, Value};
 
 use crate::Test;
-use crate::faults::{kill, moment, node_processes, rounds};
+use crate::faults::{killed_in_the_middle, moment, rounds};
 use crate::hammer::Hammer;
 use crate::secrets::Argv;
 use crate::whole::none_failed;
@@ -225,19 +225,8 @@ fn a_checker_and_a_kill_leave_the_settings_that_serve(world: &World) {
     for round in 0..count {
         let before = speed();
         let wanted = format!("1{round}");
-        let mut change = world
-            .command(["config", "picky", "set", "SPEED", &format!("command:printf {wanted}")])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary starts");
-        std::thread::sleep(moment(round, count, duration));
-        if round % 2 == 0 {
-            node_processes("cloudtool/node/__main__.py").into_iter().for_each(kill);
-        } else {
-            change.kill().expect("it is killed");
-        }
-        let said = both(&change.wait_with_output().expect("it ends"));
+        let change = ["config", "picky", "set", "SPEED", &format!("command:printf {wanted}")];
+        let said = killed_in_the_middle(world, &change, round, moment(round, count, duration));
         let now = speed();
         assert!(now == before || now == wanted, "{now}: {said}");
         set(world, &[("SPEED", &format!("2{round}"))]);

@@ -11,7 +11,7 @@ use cloudtool::providers::local::Local;
 use cloudtool::providers::{NodeState, Progress, Provider};
 
 use crate::whole::await_that;
-use crate::world::{World, node};
+use crate::world::{World, both, node};
 
 /// How many moments a kill is tried at. Fifty is what the product promises; a run of all tests has fewer.
 pub fn rounds(default: u32) -> u32 {
@@ -57,6 +57,19 @@ pub fn node_processes(words: &str) -> Vec<u32> {
 
 pub fn kill(pid: u32) {
     signal(pid, "KILL");
+}
+
+/// What a command said that was killed after a while: in even rounds on the node, in odd ones here.
+pub fn killed_in_the_middle(world: &World, words: &[&str], round: u32, after: Duration) -> String {
+    let mut command = world.command(words);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+    std::thread::sleep(after);
+    if round.is_multiple_of(2) {
+        node_processes("cloudtool/node/__main__.py").into_iter().for_each(kill);
+    } else {
+        child.kill().expect("it is killed");
+    }
+    both(&child.wait_with_output().expect("it ends"))
 }
 
 /// Sends a signal to a process that may be gone.

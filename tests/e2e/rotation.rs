@@ -6,12 +6,12 @@ use std::time::Instant;
 use serde_json::Value;
 
 use crate::Test;
-use crate::faults::{kill, moment, node_processes, rounds};
+use crate::faults::{killed_in_the_middle, moment, rounds};
 use crate::hammer::Hammer;
 use crate::http::get;
 use crate::secrets::Argv;
 use crate::whole::{await_that, none_failed};
-use crate::world::{App, World, both};
+use crate::world::{App, World};
 
 pub const TESTS: &[Test] = &[
     ("a_password_is_changed_under_load_and_the_old_one_is_refused", a_password_is_changed),
@@ -223,20 +223,8 @@ fn a_rotation_killed_at_any_moment_leaves_one_login(world: &World) {
     let count = rounds(3);
     for round in 0..count {
         let service = SERVICES[round as usize % 3];
-        let mut rotation = world
-            .command(["service-rotate", "keys", service])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary starts");
-        std::thread::sleep(moment(round, count, duration));
-        // Every other time it is the client.
-        if round % 2 == 0 {
-            node_processes("cloudtool/node/__main__.py").into_iter().for_each(kill);
-        } else {
-            rotation.kill().expect("it is killed");
-        }
-        let said = both(&rotation.wait_with_output().expect("it ends"));
+        let rotation = ["service-rotate", "keys", service];
+        let said = killed_in_the_middle(world, &rotation, round, moment(round, count, duration));
         assert_eq!(get(&world.address, HOST, "/").status, 200, "{said}");
         world.ok(["service-rotate", "keys", service]);
         one_login_each(world);
