@@ -400,6 +400,8 @@ fn what_was_abandoned_is_taken_away(world: &World) {
 
 fn an_encrypted_backup_needs_its_key(world: &World) {
     let depot = Depot::open(world);
+    // So that it takes a moment to open, and is seen.
+    fill(world, 20);
     write(world, "word", "ct-plain-secret-word");
     let dir = depot.path("there");
     // age comes to the node when it is first needed.
