@@ -27,14 +27,15 @@ WAIT = 'trap : HUP INT QUIT TERM; "$@"; exit $?'
 RUNTIME = f"{paths.PROGRAM}/runtime"
 
 
-def main(terminal: bool) -> int:
+def main(where: str = "pipes") -> int:
+    """`where` is `terminal` when the command gets one."""
     out, source = Writer(), session.Input(0)
     ctx = Context({}, out)
     try:
         ctx = Context(session.parsed(source.line() or b""), out)
         session.require_root()
         session.require_program(ctx.request)
-        run = Run(ctx, terminal)
+        run = Run(ctx, where == "terminal")
         if wanted := run.wanted:
             ctx.event("wanted", files=[upload.number for upload in wanted])
             run.receive(session.Payload(source, True))

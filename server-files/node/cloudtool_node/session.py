@@ -31,8 +31,8 @@ VERBS = {
     "enable": ("disable", True),
     "export": ("copies", True),
     "hand_over": ("hand_over", True),
-    "lend": ("lend", True),
     "history": ("history", False),
+    "lend": ("lend", True),
     "logs": ("logs", False),
     "probe": ("probe", False),
     "ps": ("ps", False),
@@ -47,14 +47,28 @@ VERBS = {
     "scale": ("ps", True),
     "schedule": ("schedule", True),
     "setup": ("setup", True),
-    "sleep": ("sleeping", True),
     "shares": ("share_info", False),
+    "sleep": ("sleeping", True),
     "status": ("status", False),
-    "wake": ("sleeping", True),
     "verify": ("restore", True),
     "version": ("probe", False),
+    "wake": ("sleeping", True),
 }
 HAS_PAYLOAD = {"deploy"}
+# What units of systemd run with its arguments, and clients for a terminal: never with a word that a user chose.
+COMMANDS = {
+    "backup": ("schedule", "run"),
+    "boot": ("boot", "boot"),
+    "certificates": ("unattended", "look_after_certificates"),
+    "console": ("share_info", "console"),
+    "cron": ("crons", "due"),
+    "expire": ("unattended", "expire"),
+    "guard": ("unattended", "guard"),
+    "idle": ("unattended", "idle"),
+    "job": ("crons", "work"),
+    "run": ("run", "main"),
+    "waker": ("waker", "main"),
+}
 # A manifest of 100,000 files is about 20 MB.
 MAX_LINE = 64 << 20
 NONSENSE = "The node program does not understand this request."
@@ -62,42 +76,14 @@ NONSENSE = "The node program does not understand this request."
 
 def main() -> int:
     os.umask(0o022)
-    if sys.argv[1:] == ["boot"]:
-        from . import boot
+    word, *words = sys.argv[1:] or [""]
+    if word in COMMANDS:
+        module, function = COMMANDS[word]
+        return getattr(importlib.import_module(f"cloudtool_node.{module}"), function)(*words)
+    return converse()
 
-        return boot.boot()
-    if sys.argv[1:2] == ["console"] and len(sys.argv) == 4:
-        from . import share_info
 
-        return share_info.console(sys.argv[2], sys.argv[3])
-    if sys.argv[1:2] == ["backup"] and len(sys.argv) == 3:
-        from . import schedule
-
-        return schedule.run(sys.argv[2])
-    if sys.argv[1:] == ["waker"]:
-        from . import waker
-
-        return waker.main()
-    if sys.argv[1:] == ["idle"]:
-        from . import unattended
-
-        return unattended.idle()
-    if sys.argv[1:2] in (["cron"], ["job"]):
-        from . import crons
-
-        return crons.due(sys.argv[2]) if sys.argv[1] == "cron" else crons.work(sys.argv[2], sys.argv[3])
-    if sys.argv[1:] in (["run"], ["run", "terminal"]):
-        from . import run
-
-        return run.main(terminal=len(sys.argv) == 3)
-    if sys.argv[1:2] == ["certificates"]:
-        from . import unattended
-
-        return unattended.look_after_certificates(sys.argv[2] if len(sys.argv) == 3 else None)
-    if sys.argv[1:2] in (["expire"], ["guard"]):
-        from . import unattended
-
-        return unattended.main(*sys.argv[1:3])
+def converse() -> int:
     out = Writer()
     source = Input(0)
     while (line := source.line()) is not None:

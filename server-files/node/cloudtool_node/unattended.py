@@ -1,11 +1,10 @@
-"""What systemd has the node program do, without a client: `expire APP`, `guard APP`, `idle` and `certificates [APP]`. What it says goes to the journal."""
+"""What systemd has the node program do, without a client. What it says goes to the journal."""
 
 import os
 
 from . import audit, certificates, expiry, hand_over, sleeping
 from .context import Context, Failure, Writer
 
-WORK = {"expire": expiry.end, "guard": hand_over.watch}
 PATIENCE = 86400
 
 
@@ -20,7 +19,7 @@ def idle() -> int:
     return 0
 
 
-def look_after_certificates(app: str | None) -> int:
+def look_after_certificates(app: str | None = None) -> int:
     """Of one app, or of all that want some."""
     ctx = Context({"verb": "certificates", "by": "cloudtool", "app": app}, Writer(os.open(os.devnull, os.O_WRONLY)))
     try:
@@ -31,11 +30,19 @@ def look_after_certificates(app: str | None) -> int:
     return 0
 
 
-def main(what: str, app: str) -> int:
-    request = {"verb": what, "by": "cloudtool", "app": app, "lock_timeout": PATIENCE}
+def expire(app: str) -> int:
+    return recorded("expire", app, expiry.end)
+
+
+def guard(app: str) -> int:
+    return recorded("guard", app, hand_over.watch)
+
+
+def recorded(verb: str, app: str, work) -> int:
+    request = {"verb": verb, "by": "cloudtool", "app": app, "lock_timeout": PATIENCE}
     ctx = Context(request, Writer(os.open(os.devnull, os.O_WRONLY)))
     try:
-        WORK[what](ctx, app)
+        work(ctx, app)
     except Failure as failure:
         print(ctx.redacted(failure.message))
         audit.record(ctx, failure.code, None)
