@@ -37,6 +37,8 @@ def application(environ, start_response):
         with open(directory + environ["PATH_INFO"], "wb") as file:
             file.write(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
     shown = [os.environ["CLOUDTOOL_RELEASE"]]
+    if environ["PATH_INFO"] == "/scheme":
+        shown.append(environ["wsgi.url_scheme"])
     # What checks the service leaves hidden files for a moment.
     for name in sorted(name for name in os.listdir(directory) if not name.startswith(".")):
         with open(f"{directory}/{name}") as file:
@@ -263,6 +265,13 @@ impl Writer {
     }
 }
 
+/// Asks the node for `/scheme` of a host, whatever certificate it shows.
+const BY_HTTPS: &str = r#"python3 - <<'END'
+import ssl, urllib.request
+request = urllib.request.Request("https://127.0.0.1/scheme", headers={"Host": "HOST"})
+print(urllib.request.urlopen(request, context=ssl._create_unverified_context()).read().decode())
+END"#;
+
 fn an_app_is_copied_and_moved_to_another_node(world: &World) {
     let (old, new) = (world.address.clone(), world.second().to_owned());
     let second = world.second_name();
@@ -313,6 +322,9 @@ fn an_app_is_copied_and_moved_to_another_node(world: &World) {
     let moved = get(&new, host, "/").body;
     assert_eq!(moved, format!("v1 count={count} note=private schema=v1"));
     assert_eq!(get(&old, host, "/").body, moved, "the old node sends requests on");
+    // Also those that came by https: as such.
+    let by_https = world.node_script(&BY_HTTPS.replace("HOST", host));
+    assert!(by_https.starts_with("v1 https "), "{by_https}");
     assert_eq!(secret(&new, "mover"), secret(&old, "mover"));
     assert!(mood(&new, "mover").starts_with("MOOD=\"calm\"\n"));
 

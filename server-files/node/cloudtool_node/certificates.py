@@ -84,6 +84,9 @@ def settle(ctx, app: str) -> None:
     """The app has the certificate it should have, as far as that is possible now."""
     with lock.certificates(ctx):
         found = state.load(app)
+        # One that has moved is still visited here: what it has stays until its locations are taken away.
+        if found and found.moved_to and found.locations:
+            return
         if found is None or not found.tls:
             forget(ctx, app)
             return
