@@ -5,7 +5,7 @@ import io
 import json
 import tarfile
 
-from . import checks, deploy, files, lock, moves, paths, recover, renew, rollback, slots, values
+from . import checks, deploy, files, lock, moves, paths, recover, rollback, slots, values
 from .context import Failure
 from .state import State
 
@@ -77,7 +77,7 @@ class Configuring(deploy.Deployment):
     """A release that has the files and app.ini of the live one, and other values."""
 
     def __init__(self, ctx, current: State, wanted: dict[str, str], version: str | None):
-        launch = renew.require_live(current)
+        launch = moves.require_live(current)
         app, live = current.app, current.live
         request = {
             "app": app,
