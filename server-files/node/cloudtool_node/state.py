@@ -4,7 +4,6 @@
 release. What HAProxy and systemd do follows from this and can always be made again from it (recover.py).
 """
 
-import dataclasses
 import json
 import os
 import time
@@ -17,22 +16,17 @@ FIRST_PORT = 20000
 HISTORY = 50
 
 
-@dataclasses.dataclass(frozen=True)
 class Uses:
     """By number, which share of a service an app uses and with which login: see "Shares" and "Logins" in
     docs/architecture.md. A service that is not there is at 1."""
 
-    shares: dict[str, int] = dataclasses.field(default_factory=dict)
-    logins: dict[str, int] = dataclasses.field(default_factory=dict)
+    # No dataclass: importing that takes longer than all the rest of a probe.
+    def __init__(self, shares: dict[str, int] | None = None, logins: dict[str, int] | None = None):
+        self.shares = shares or {}
+        self.logins = logins or {}
 
-    @property
-    def tls(self) -> dict | None:
-        """What the live release wants for a certificate."""
-        return (self.entry(self.live) or {}).get("tls") if self.live and not self.moved_to else None
-
-    def certificate(self) -> dict:
-        """What certificates.py has written down: the `hosts` that have one, when it `ends`, what stands against it."""
-        return json.loads(files.read(paths.certificate_record(self.app)) or "{}")
+    def __eq__(self, other) -> bool:
+        return isinstance(other, Uses) and vars(self) == vars(other)
 
     def share(self, service: str) -> int:
         return self.shares.get(service, 1)

@@ -1,5 +1,7 @@
 import json
 import os
+import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -13,6 +15,16 @@ def pipe_with(data: bytes) -> int:
     os.write(write, data)
     os.close(write)
     return read
+
+
+class Imports(unittest.TestCase):
+    def test_what_every_command_waits_for_loads_nothing_slow(self):
+        loaded = "import sys, cloudtool_node.probe, cloudtool_node.run; print(*sys.modules)"
+        directory = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        argv = [sys.executable, "-S", "-c", loaded]
+        said = subprocess.run(argv, cwd=directory, capture_output=True, text=True, check=True).stdout.split()
+        self.assertIn("cloudtool_node.state", said)
+        self.assertEqual({"dataclasses", "inspect", "subprocess", "ipaddress", "tempfile"} & set(said), set())
 
 
 class Requests(unittest.TestCase):
