@@ -8,6 +8,7 @@ trusts, and sends nobody from http to https. The running front takes each over i
 import calendar
 import json
 import os
+import re
 import secrets
 import socket
 import time
@@ -23,6 +24,7 @@ REST_SECONDS = 3600
 ORDER_SECONDS = 300
 # HAProxy takes a command of 16 KB, with key and chain in it.
 PEM_BYTES = 15000
+NOBODY = "nobody answers there"
 LOOK_SECONDS = 5
 LOOK_BYTES = 4096
 
@@ -97,7 +99,7 @@ def settle(ctx, app: str) -> None:
         if is_settled(known, wanted, time.time()):
             return
         elsewhere = {host: why for host in wanted if (why := leads_elsewhere(host))}
-        here = [host for host in wanted if host not in elsewhere]
+        here = candidates(wanted, elsewhere)
         record = {**known, "elsewhere": elsewhere}
         if here and not is_settled(known, here, time.time()) and not is_resting(known, here, time.time()):
             record |= attempt(ctx, found, here)
@@ -115,8 +117,15 @@ def attempt(ctx, found: state.State, here: list[str]) -> dict:
         return {**install(ctx, found.app, pem), "failed": None}
     except Failure as failure:
         log = (failure.details or {}).get("log") or [failure.message]
-        why = next((line.strip() for line in log if "ERROR" in line or '"detail"' in line), log[-1].strip())
-        return {"failed": {"at": now(), "message": why[:500], "hosts": here}}
+        return {"failed": {"at": now(), "message": reason(log)[:500], "hosts": here}}
+
+
+def reason(log: list[str]) -> str:
+    """The authority's own words where there are some, else dehydrated's."""
+    detail = re.search(r'"detail":\s*"((?:[^"\\]|\\.)*)"', "\n".join(log))
+    if detail:
+        return detail[1].replace('\\"', '"')
+    return next((line.strip() for line in log if "ERROR" in line), log[-1].strip())
 
 
 def hosts(locations: list[str]) -> list[str]:
@@ -125,6 +134,13 @@ def hosts(locations: list[str]) -> list[str]:
     found = [location.partition("/")[0] for location in locations if not location.startswith("*.")]
     www = [f"www.{host}" for host in found if f"{host}" in locations and not host.startswith("www.")]
     return list(dict.fromkeys([*found, *www]))
+
+
+def candidates(wanted: list[str], elsewhere: dict[str, str]) -> list[str]:
+    """About which hosts the authority is asked: those that lead here. Where none does, those at which nobody answers as seen
+    from here: a router may keep a node from reaching itself by its public address."""
+    here = [host for host in wanted if host not in elsewhere]
+    return here or [host for host in wanted if elsewhere[host].startswith(NOBODY)]
 
 
 def is_settled(known: dict, wanted: list[str], at: float) -> bool:
@@ -150,7 +166,7 @@ def leads_elsewhere(host: str) -> str | None:
     except socket.gaierror:
         return "the name is not known"
     except OSError as error:
-        return f"nobody answers there ({error})"
+        return f"{NOBODY} ({error})"
     finally:
         files.remove(path)
 

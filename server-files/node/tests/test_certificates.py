@@ -10,6 +10,31 @@ class Wanted(unittest.TestCase):
         locations = ["a.com", "b.com/x", "b.com/y", "*.c.com", "www.d.com"]
         self.assertEqual(certificates.hosts(locations), ["a.com", "b.com", "www.d.com", "www.a.com"])
 
+    def test_where_no_host_leads_here_those_are_tried_that_may(self):
+        unknown, nobody, another = (
+            "the name is not known",
+            f"{certificates.NOBODY} (timed out)",
+            "another server answers there",
+        )
+        wanted = ["a.com", "b.com", "c.com"]
+        self.assertEqual(certificates.candidates(wanted, {"b.com": nobody}), ["a.com", "c.com"])
+        self.assertEqual(
+            certificates.candidates(wanted, {"a.com": unknown, "b.com": nobody, "c.com": another}), ["b.com"]
+        )
+        self.assertEqual(certificates.candidates(wanted, dict.fromkeys(wanted, unknown)), [])
+
+
+class Refused(unittest.TestCase):
+    def test_the_words_of_the_authority_are_told(self):
+        log = [
+            "  + ERROR: a post-request failed (Status 400)",
+            "Details:",
+            '{"type": "x", "detail": "The \\"account\\" is gone"}',
+        ]
+        self.assertEqual(certificates.reason(log), 'The "account" is gone')
+        self.assertEqual(certificates.reason(log[:1]), "+ ERROR: a post-request failed (Status 400)")
+        self.assertEqual(certificates.reason(["timed out"]), "timed out")
+
 
 class Settled(unittest.TestCase):
     KNOWN = {"hosts": ["a.com", "www.a.com"], "ends": 100 * DAY}
