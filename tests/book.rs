@@ -99,8 +99,8 @@ fn commands_page() -> String {
     let mut command = cloudtool::cli::definition().term_width(100);
     command.build();
     let mut page = String::from(include_str!("commands_head.md"));
-    let names: Vec<String> =
-        command.get_subcommands().map(|sub| sub.get_name().to_owned()).filter(|name| name != "help").collect();
+    let shown = command.get_subcommands().filter(|sub| !sub.is_hide_set());
+    let names: Vec<String> = shown.map(|sub| sub.get_name().to_owned()).filter(|name| name != "help").collect();
     for name in names {
         let sub = command.find_subcommand_mut(&name).expect("it was listed");
         let about = sub.get_about().map(ToString::to_string).unwrap_or_default();

@@ -54,8 +54,9 @@ impl User {
 fn the_first_help_is_one_page() {
     let run = User::new().run(&["-h"]);
     assert_eq!(run.code, 0);
-    // With a line for each command.
-    assert!(run.stdout.lines().count() < 74, "{}", run.stdout);
+    // A line for each command, and little more.
+    let commands = cloudtool::cli::definition().get_subcommands().filter(|command| !command.is_hide_set()).count();
+    assert!(run.stdout.lines().count() < commands + 27, "{}", run.stdout);
     insta::assert_snapshot!(run.stdout.lines().next().unwrap(), @"App Engine for servers you own");
 }
 
@@ -207,7 +208,7 @@ fn an_unreachable_node_is_said_so() {
 fn a_script_of_the_shell_stops_at_the_first_failure() {
     let user = User::new();
     user.write("inner", "# a comment\nlist-sizes --json\nvalidate nothing-here\nlist-locations\n");
-    user.write("outer", "use local\ncloudtool init app\nrun inner\nlist-locations\n");
+    user.write("outer", "use local\ncloudtool init app\nsource inner\nlist-locations\n");
     let run = user.run(&["shell", "outer"]);
     assert_eq!(run.code, 2, "{}", run.stderr);
     assert!(run.stdout.contains("\"small\"") && run.stdout.contains("wrote app/app.ini"), "{}", run.stdout);
@@ -215,7 +216,7 @@ fn a_script_of_the_shell_stops_at_the_first_failure() {
     let last = run.stderr.lines().find(|line| line.starts_with("error: outer")).unwrap_or_default();
     insta::assert_snapshot!(last, @"error: outer:3: inner:3: validate failed (exit status: 2)");
 
-    user.write("circle", "run circle\n");
+    user.write("circle", "source circle\n");
     let run = user.run(&["shell", "circle"]);
     assert_eq!(run.code, 2);
     assert!(run.stderr.contains("circle runs itself"), "{}", run.stderr);
@@ -236,6 +237,12 @@ fn contexts_of_the_shell_reach_its_lines() {
     assert!(run.code == 2 && run.stderr.contains("there is no provider \"nowhere\""), "{}", run.stderr);
 }
 
+/// With the program.
+fn path() -> String {
+    let program = assert_cmd::cargo::cargo_bin("cloudtool");
+    format!("{}:/usr/bin:/bin", program.parent().unwrap().display())
+}
+
 /// A command on a terminal, which util-linux's `script` makes.
 struct Terminal {
     child: std::process::Child,
@@ -243,14 +250,18 @@ struct Terminal {
 }
 
 impl Terminal {
-    /// `line` is what follows `cloudtool`. The terminal's name is put into the file `tty` of the home.
+    /// `line` is what follows `cloudtool`.
     fn open(user: &User, line: &str) -> Self {
-        let program = assert_cmd::cargo::cargo_bin("cloudtool");
+        Self::running(user, &format!("cloudtool {line}"))
+    }
+
+    /// The terminal's name is put into the file `tty` of the home.
+    fn running(user: &User, command: &str) -> Self {
         let mut child = std::process::Command::new("script")
-            .args(["-qec", &format!("tty >tty; exec {} {line}", program.display()), "/dev/null"])
+            .args(["-qec", &format!("tty >tty; exec {command}"), "/dev/null"])
             .env_clear()
             .env("HOME", user.home.path())
-            .env("PATH", "/usr/bin:/bin")
+            .env("PATH", path())
             .env("TERM", "xterm")
             .env("CLOUDTOOL_DATA_DIR", user.home.path().join("data"))
             .current_dir(user.home.path())
@@ -356,6 +367,44 @@ fn the_shell_completes_and_remembers() {
     terminal.type_keys("\x1b[A\x1b[A\x1b[A\n", &["\"small\""]);
     terminal.type_keys("\x04", &[]);
     assert!(terminal.child.wait().unwrap().success());
+}
+
+/// bash, fish and zsh, each with the script made for it.
+#[test]
+fn other_shells_complete_names_that_are_known() {
+    let user = User::new();
+    stopped_node(&user, "web1", 9);
+    let refreshed = user.run(&["refresh"]);
+    assert!(refreshed.stdout.contains("web1"), "{}", refreshed.stderr);
+    let said_by = |shell: &str, script: &str| {
+        let mut command = std::process::Command::new(shell);
+        command.args(["-c", script]).env_clear().current_dir(user.home.path());
+        command.envs([("HOME", user.home.path()), ("CLOUDTOOL_DATA_DIR", &user.home.path().join("data"))]);
+        let output = command.env("PATH", path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
+        (said, String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for (typed, expected) in [
+        ("stop-node w", "web1"),
+        ("destroy", "destroy-node"),
+        ("exec --on @", ""),
+        ("reboot-node --tr", "--trace-http"),
+    ] {
+        let bash = format!(
+            "source <(cloudtool completion bash); COMP_WORDS=(cloudtool {typed}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+             _cloudtool cloudtool; echo \"${{COMPREPLY[@]}}\""
+        );
+        let fish = format!("cloudtool completion fish | source; complete -C 'cloudtool {typed}'");
+        for (shell, script) in [("bash", bash), ("fish", fish)] {
+            assert_eq!(said_by(shell, &script), (expected.to_owned(), String::new()), "{shell}: {typed}");
+        }
+    }
+    let mut zsh = Terminal::running(&user, "zsh -f");
+    let begin = "autoload -U compinit && compinit -u -D && source <(cloudtool completion zsh) && echo rea''dy\n";
+    zsh.type_keys(begin, &["ready"]);
+    zsh.type_keys("cloudtool stop-node w\t", &["eb1"]);
+    zsh.type_keys("\x15exit\n", &[]);
+    assert!(zsh.child.wait().unwrap().success());
 }
 
 /// What the local provider keeps of a node that does not run.

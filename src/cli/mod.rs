@@ -6,6 +6,9 @@ mod clean_node;
 mod clear;
 mod clone_app;
 mod clouds;
+mod complete;
+mod complete_line;
+mod completion;
 mod config;
 mod configure;
 mod console;
@@ -60,6 +63,7 @@ mod ssh;
 mod sshd;
 mod status;
 mod switch_nodes;
+mod things;
 mod unfinished;
 mod update;
 mod uploads;
@@ -149,6 +153,9 @@ enum Command {
     CleanNode(clean_node::CleanNode),
     Clear(clear::Clear),
     CloneApp(clone_app::CloneApp),
+    #[command(hide = true)]
+    Complete(complete_line::Complete),
+    Completion(completion::Completion),
     Config(config::Config),
     Configure(configure::Configure),
     Console(console::Console),
@@ -272,6 +279,8 @@ fn run(cli: Cli, ui: &Ui, unfinished: &Unfinished) -> Result<(), Failure> {
         Command::CleanNode(args) => clean_node::run(&context, args),
         Command::Clear(args) => clear::run(&context, args),
         Command::CloneApp(args) => clone_app::run(&context, args),
+        Command::Complete(args) => complete_line::run(&context, args),
+        Command::Completion(args) => completion::run(&context, args),
         Command::Config(args) => config::run(&context, args),
         Command::Configure(args) => configure::run(&context, args),
         Command::Console(args) => console::run(&context, args),

@@ -11,15 +11,15 @@ pub enum Line {
     Use(Option<String>),
     /// `on NODE`: the node of the lines that follow; without a name, the default one.
     On(Option<String>),
-    /// `run FILE`: the lines of a file.
-    Run(PathBuf),
+    /// `source FILE`: the lines of a file.
+    Source(PathBuf),
     Exit,
     /// A command of cloudtool, in words.
     Command(Vec<String>),
 }
 
 /// The words that only the shell knows.
-pub const OWN: [&str; 5] = ["exit", "on", "quit", "run", "use"];
+pub const OWN: [&str; 5] = ["exit", "on", "quit", "source", "use"];
 
 impl Line {
     /// Splits a line into words as a shell does (quotes, backslashes; nothing is expanded). A `cloudtool` in front is left off:
@@ -44,9 +44,9 @@ impl Line {
         match first.as_str() {
             "use" => Ok(Line::Use(only(&words)?)),
             "on" => Ok(Line::On(only(&words)?)),
-            "run" => {
-                let file = only(&words)?.ok_or("run takes the name of a file")?;
-                Ok(Line::Run(file.into()))
+            "source" => {
+                let file = only(&words)?.ok_or("source takes the name of a file")?;
+                Ok(Line::Source(file.into()))
             }
             "exit" | "quit" if words.len() == 1 => Ok(Line::Exit),
             "exit" | "quit" => Err(format!("{first} takes nothing")),
@@ -71,6 +71,7 @@ mod tests {
         assert_eq!(command("update 'my app' --note \"a b\""), ["update", "my app", "--note", "a b"]);
         assert_eq!(command("cloudtool list-nodes"), ["list-nodes"]);
         assert_eq!(command("exec -- echo $HOME `id` ; *"), ["exec", "--", "echo", "$HOME", "`id`", ";", "*"]);
+        assert_eq!(command("run shop manage.py"), ["run", "shop", "manage.py"]);
         assert_eq!(command("logs shop --grep #1"), ["logs", "shop", "--grep", "#1"]);
         for empty in ["", "   ", "# a comment 'x", "cloudtool"] {
             assert_eq!(Line::parse(empty).unwrap(), Line::Empty);
@@ -81,9 +82,9 @@ mod tests {
     fn the_shells_own_words() {
         assert_eq!(Line::parse("use hetzner").unwrap(), Line::Use(Some("hetzner".into())));
         assert_eq!(Line::parse("on").unwrap(), Line::On(None));
-        assert_eq!(Line::parse("run a.txt").unwrap(), Line::Run("a.txt".into()));
+        assert_eq!(Line::parse("source a.txt").unwrap(), Line::Source("a.txt".into()));
         assert_eq!(Line::parse("exit").unwrap(), Line::Exit);
-        for wrong in ["use a b", "run", "exit now", "update 'x"] {
+        for wrong in ["use a b", "source", "exit now", "update 'x"] {
             assert!(Line::parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -1,6 +1,5 @@
 //! `cloudtool shell`: the same commands without the prefix.
 
-mod complete;
 mod editor;
 mod line;
 
@@ -20,8 +19,8 @@ const DEEPEST: usize = 20;
 
 /// Type commands without the prefix
 ///
-/// With history and completion. `use CLOUD` chooses the cloud of the lines that follow, `on NODE` their node, `run FILE` runs the lines
-/// of a file up to the first that fails, `exit` ends.
+/// With history and completion. `use CLOUD` chooses the cloud of the lines that follow, `on NODE` their node, `source FILE` runs the
+/// lines of a file up to the first that fails, `exit` ends.
 #[derive(Debug, Args)]
 pub(super) struct Shell {
     /// Run the lines of this file up to the first that fails, and end; - is standard input
@@ -135,7 +134,7 @@ impl<'a> Session<'a> {
                 }
                 self.node = node;
             }
-            Line::Run(file) => self.run_file(&file, depth + 1)?,
+            Line::Source(file) => self.run_file(&file, depth + 1)?,
             Line::Command(words) => return self.run_command(&words),
         }
         Ok(Then::Next)

@@ -1,8 +1,6 @@
-//! What could follow in a line of the shell. Pure: the command line's definition says what an argument is, [`Known`] what there is.
+//! What could follow in a command line. Pure: its definition says what an argument is, [`Known`] what there is.
 
 use clap::{Arg, Command};
-
-use super::line::OWN;
 
 /// What there is to name.
 pub trait Known {
@@ -29,19 +27,11 @@ pub enum Candidates {
 
 /// The words that begin with `current` and may follow `before` (the words of the line so far).
 pub fn candidates(definition: &Command, before: &[String], current: &str, known: &dyn Known) -> Candidates {
-    let before = match before {
-        [first, rest @ ..] if first == "cloudtool" => rest,
-        before => before,
-    };
     let all = match before {
         [] => {
-            let mut words: Vec<String> = OWN.iter().map(ToString::to_string).collect();
-            words.extend(definition.get_subcommands().map(|command| command.get_name().to_owned()));
-            words
+            let commands = definition.get_subcommands().filter(|command| !command.is_hide_set());
+            commands.map(|command| command.get_name().to_owned()).collect()
         }
-        [word] if word == "use" => known.clouds(),
-        [word] if word == "on" => known.nodes(),
-        [word] if word == "run" => return Candidates::Files,
         [name, arguments @ ..] => match definition.find_subcommand(name) {
             Some(command) if current.starts_with('-') => options(definition, command, arguments),
             Some(command) => match argument(definition, command, arguments) {
@@ -54,10 +44,15 @@ pub fn candidates(definition: &Command, before: &[String], current: &str, known:
             None => Vec::new(),
         },
     };
-    let mut words: Vec<String> = all.into_iter().filter(|word| word.starts_with(current)).collect();
+    Candidates::Words(beginning_with(current, all))
+}
+
+/// In order, each once.
+pub fn beginning_with(current: &str, words: Vec<String>) -> Vec<String> {
+    let mut words: Vec<String> = words.into_iter().filter(|word| word.starts_with(current)).collect();
     words.sort();
     words.dedup();
-    Candidates::Words(words)
+    words
 }
 
 /// The long options of a command and of all commands that are not there yet.
@@ -115,14 +110,21 @@ fn values(command: &Command, argument: &Arg, known: &dyn Known) -> Candidates {
         }
         (_, "LABEL") => known.labels(),
         (_, "DIR" | "FILE") => return Candidates::Files,
-        (_, "NODE|APP|HOST") => [known.nodes(), known.apps(), known.locations()].concat(),
-        (_, "NODE" | "NAME" | "NAME|HOST") if !makes_nodes => known.nodes(),
-        (_, "APP") => known.apps(),
+        (_, "NAME" | "NAME|HOST") if !makes_nodes => known.nodes(),
         (_, "APP[@vN]|prev") => [known.apps(), vec!["prev".to_owned()]].concat(),
-        (_, "LOCATION") => known.locations(),
-        _ => Vec::new(),
+        (_, names) => names.split('|').flat_map(|name| named(name, known)).collect(),
     };
     Candidates::Words(words)
+}
+
+/// What there is of a kind.
+fn named(kind: &str, known: &dyn Known) -> Vec<String> {
+    match kind {
+        "NODE" => known.nodes(),
+        "APP" => known.apps(),
+        "LOCATION" | "HOST" => known.locations(),
+        _ => Vec::new(),
+    }
 }
 
 #[cfg(test)]
@@ -174,10 +176,10 @@ mod tests {
     fn what_may_follow() {
         for (line, expected) in [
             ("de", "deactivate default-node destroy-node"),
-            ("us", "use"),
-            ("use ", "hetzner local"),
-            ("on w", "web1 web2"),
-            ("run ", "FILES"),
+            ("complet", "completion"),
+            ("run s", "shop shop.example.com"),
+            ("ssh ", "db shop shop.example.com web1 web2"),
+            ("disable ", "shop shop.example.com"),
             ("update ", "FILES"),
             ("update x --node w", "web1 web2"),
             ("update --node web1 ", "FILES"),
@@ -198,7 +200,6 @@ mod tests {
             ("activate ", "shop.example.com"),
             ("activate x ", "prev shop"),
             ("query s", "shop shop.example.com"),
-            ("cloudtool on w", "web1 web2"),
             ("nonsense ", ""),
         ] {
             assert_eq!(at_end(line), expected, "{line:?}");
