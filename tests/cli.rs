@@ -369,6 +369,24 @@ fn the_shell_completes_and_remembers() {
     assert!(terminal.child.wait().unwrap().success());
 }
 
+#[test]
+fn every_command_has_a_manual_page() {
+    let user = User::new();
+    let run = user.run(&["man", "manual"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let page = |name: &str| std::fs::read_to_string(user.home.path().join(format!("manual/man1/{name}.1")));
+    let update = page("cloudtool-update").unwrap();
+    assert!(update.contains("Deploy an app") && update.contains("\\-\\-host"), "{update}");
+    for command in cloudtool::cli::definition().get_subcommands() {
+        let name = format!("cloudtool-{}", command.get_name());
+        assert_eq!(page(&name).is_ok(), !command.is_hide_set(), "{name}");
+    }
+    assert!(page("cloudtool").is_ok());
+    user.write("taken", "");
+    let run = user.run(&["man", "taken"]);
+    assert!(run.code == 1 && run.stderr.contains("taken/man1 cannot be written"), "{}", run.stderr);
+}
+
 /// bash, fish and zsh, each with the script made for it.
 #[test]
 fn other_shells_complete_names_that_are_known() {

@@ -39,6 +39,7 @@ mod list_providers;
 mod list_sizes;
 mod login_keys;
 mod logs;
+mod man;
 mod move_app;
 mod ps;
 mod query;
@@ -179,6 +180,7 @@ enum Command {
     ListProviders(list_providers::ListProviders),
     ListSizes(list_sizes::ListSizes),
     Logs(logs::Logs),
+    Man(man::Man),
     MoveApp(move_app::MoveApp),
     Ps(ps::Ps),
     Query(query::Query),
@@ -304,6 +306,7 @@ fn run(cli: Cli, ui: &Ui, unfinished: &Unfinished) -> Result<(), Failure> {
         Command::ListProviders(args) => list_providers::run(&context, args),
         Command::ListSizes(args) => list_sizes::run(&context, args),
         Command::Logs(args) => logs::run(&context, args),
+        Command::Man(args) => man::run(&context, args),
         Command::MoveApp(args) => move_app::run(&context, args),
         Command::Ps(args) => ps::run(&context, args),
         Command::Query(args) => query::run(&context, args),
