@@ -238,7 +238,10 @@ fn apps_of_toppcloud_and_silver_lining_deploy(world: &World) {
     let output = world.cloudtool(["update", app.path_str()]);
     let said = both(&output);
     assert!(output.status.success(), "{said}");
-    assert!(said.contains("config.required") && said.contains("package_install_script"), "it warns: {said}");
+    assert!(
+        said.contains("there is no src/config/template.ini") && said.contains("package_install_script"),
+        "it warns: {said}"
+    );
     for method in ["GET", "POST", "PUT", "DELETE"] {
         let answer = request(&world.address, method, "silver.test", "/blog/post", "", b"");
         assert_eq!(answer.body, "/blog/post", "{method}");

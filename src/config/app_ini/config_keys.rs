@@ -86,11 +86,19 @@ impl Reader<'_> {
         self.checked(line, "config.checker", right.then(|| text.clone()).ok_or_else(wrong))
     }
 
-    /// The path and the text of a file of the app. `inside`: where it is when a directory is named.
+    /// The path and the text of a file of the app. `inside`: where it is when a directory is named, as a Silver Lining app does,
+    /// whose template need not have one.
     fn file_named(&mut self, key: &str, inside: &[&str]) -> Option<(String, String)> {
         let (line, text) = self.one(key)?;
         let path = match inside {
-            [file] if self.dir.join(&text).is_dir() => format!("{}/{file}", text.trim_end_matches('/')),
+            [file] if self.dir.join(&text).is_dir() => {
+                let path = format!("{}/{file}", text.trim_end_matches('/'));
+                if !self.dir.join(&path).exists() {
+                    self.warn(line, key, format!("describes nothing: there is no {path}"));
+                    return None;
+                }
+                path
+            }
             _ => text,
         };
         let path = self.checked(line, key, paths::app_path(self.dir, &path, Is::File))?;
