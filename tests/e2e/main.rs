@@ -72,7 +72,7 @@ type Test = (&'static str, fn(&World));
 /// The tests of a file, with its name.
 type File = (&'static str, &'static [Test]);
 
-/// What takes half a minute or more and is far from most changes: `make test` leaves it to `make test-all`.
+/// What takes half a minute or more, and is far from most changes or like another that stays: `make test` leaves it to `make test-all`.
 const LONG: &[&str] = &[
     "new_nodes::whoever_the_image_lets_in_is_found",
     "new_nodes::a_node_that_fails_after_its_order_is_not_forgotten",
@@ -85,6 +85,16 @@ const LONG: &[&str] = &[
     "drills::between_two_nodes",
     "versions::data_go_to_newer_servers",
     "processes::kills_and_reboots_leave_the_right_processes",
+    "kills::a_node_program_killed_at_any_moment",
+    "reboot::a_power_cut_in_the_middle_of_an_update",
+    "lock::deployers_of_many_apps",
+    "draining::a_request_longer_than_drain_timeout_is_cut",
+    "examples::django_polls_counts_votes",
+    "data_kills::a_client_killed_while_data_travel",
+    "drills::at_one_node",
+    "rotation::a_rotation_killed_at_any_moment_leaves_one_login",
+    "servers::a_database_is_where_an_address_says",
+    "stores::a_line_that_comes_back_costs_no_backup",
     "crons::a_job_runs_when_its_time_comes",
 ];
 
