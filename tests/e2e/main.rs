@@ -96,6 +96,9 @@ const LONG: &[&str] = &[
     "servers::a_database_is_where_an_address_says",
     "stores::a_line_that_comes_back_costs_no_backup",
     "crons::a_job_runs_when_its_time_comes",
+    "stores::what_is_cut_off_is_never_listed",
+    "kills::the_network_cut_in_the_middle_of_an_upload",
+    "couchdb::notes_are_kept_in_couchdb",
 ];
 
 /// How many of the slowest are told.
@@ -129,6 +132,7 @@ fn main() -> ExitCode {
         ("databases", databases::TESTS),
         ("data", data::TESTS),
         ("data_kills", data_kills::TESTS),
+        ("drills", drills::TESTS),
         ("stores", stores::TESTS),
         ("couchdb", couchdb::TESTS),
         ("redis", redis::TESTS),
@@ -136,7 +140,6 @@ fn main() -> ExitCode {
         ("other_services", other_services::TESTS),
         ("own_service", own_service::TESTS),
         ("copies", copies::TESTS),
-        ("drills", drills::TESTS),
         ("versions", versions::TESTS),
         ("servers", servers::TESTS),
     ];
