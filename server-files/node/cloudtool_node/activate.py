@@ -2,7 +2,7 @@
 
 import contextlib
 
-from . import checks, front, lock, recover, rollback, slots, state
+from . import checks, front, lock, lookup, moves, recover, rollback, slots, state
 from .context import Failure
 from .deploy import answer, united
 
@@ -16,12 +16,12 @@ def activate(ctx, _payload) -> dict:
     with locked(ctx, {app, owner} - {None}, "activate"):
         if owner_of(location) != owner:
             raise Failure("changed", f"{location} has just been given to another app.", "Try again.")
-        current = rollback.existing(app)
+        current = lookup.existing(app)
         recover.recover(ctx, current)
         release = wanted_release(ctx.request, current)
         if owner not in (None, app):
             rollback.serve(ctx, current, release, current.locations)
-            take_over(ctx, current, location, rollback.existing(owner))
+            take_over(ctx, current, location, lookup.existing(owner))
             return answer(current, [location])
         return answer(current, rollback.serve(ctx, current, release, united(current.locations, [location])))
 
@@ -32,7 +32,7 @@ def wanted_release(request: dict, current: state.State) -> str:
     if not request.get("app"):
         return rollback.previous(current)
     if current.live is None:
-        raise Failure("not-found", f"{current.app} has no release that serves.", "Update it first.")
+        raise moves.nothing_serves(current)
     return current.live
 
 
@@ -58,7 +58,7 @@ def deactivate(ctx, _payload) -> dict:
             unknown.append(location)
             continue
         with locked(ctx, {app}, "deactivate"):
-            current = rollback.existing(app)
+            current = lookup.existing(app)
             recover.recover(ctx, current)
             with ctx.step("switch"), lock.node(ctx):
                 ctx.commit()
@@ -71,8 +71,8 @@ def deactivate(ctx, _payload) -> dict:
 
 
 def owner_of(location: str) -> str | None:
-    owners = [found for found in state.load_all() if location in found.locations]
-    return max(owners, key=lambda found: found.claimed).app if owners else None
+    found = lookup.owner_of(location)
+    return found.app if found else None
 
 
 @contextlib.contextmanager

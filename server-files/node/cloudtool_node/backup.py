@@ -9,7 +9,7 @@ import os
 import tempfile
 import time
 
-from . import checks, files, keep, lock, moves, packages, paths, records, rollback, services, streams, sweep, trees
+from . import checks, files, keep, lock, lookup, moves, packages, paths, records, services, streams, sweep, trees
 from .context import Failure
 from .store import OBJECT, open_store
 from .times import now
@@ -24,7 +24,7 @@ def backup(ctx, payload) -> dict:
     rules = keep.parse(ctx.request.get("keep"))
     scheduled = bool(ctx.request.get("scheduled"))
     with lock.backup(ctx, app):
-        current = rollback.existing(app)
+        current = lookup.existing(app)
         try:
             store = open_store(ctx, payload, app)
             manifest = take(ctx, store, current, recipients)

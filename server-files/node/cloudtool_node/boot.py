@@ -7,11 +7,11 @@ import contextlib
 import os
 
 from . import expiry, front, paths, processes, slots, state
-from .context import Context, Failure, Writer
+from .context import Context, Failure
 
 
 def boot() -> int:
-    ctx = Context({"verb": "boot", "by": "root"}, Writer(os.open(os.devnull, os.O_WRONLY)))
+    ctx = Context.for_nobody("boot", "root")
     states = state.load_all()
     units = []
     # A full disk keeps nobody from serving: what cannot be written is what it was when the node went down.

@@ -13,7 +13,7 @@ import secrets
 import socket
 import time
 
-from . import checks, files, front, lock, moves, paths, rollback, state
+from . import checks, files, front, lock, lookup, moves, paths, state
 from .context import Failure
 from .times import now
 
@@ -44,7 +44,7 @@ def certificate(ctx, _payload) -> dict:
     chain, key = (checks.text(ctx.request.get(name), name) or "" for name in ("chain", "key"))
     ctx.secret(key)
     with lock.app(ctx, app, "certificate"), lock.certificates(ctx):
-        current = rollback.existing(app)
+        current = lookup.existing(app)
         moves.require_here(current)
         if not current.tls or current.tls["kind"] != "own":
             raise Failure("bad-request", f"{app} brings no certificate of its own: `tls` of its app.ini says so.")

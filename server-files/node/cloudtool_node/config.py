@@ -5,7 +5,7 @@ import io
 import json
 import tarfile
 
-from . import checks, deploy, files, lock, moves, paths, recover, rollback, slots, values
+from . import checks, deploy, files, lock, lookup, moves, paths, recover, slots, values
 from .context import Failure
 from .state import State
 
@@ -125,7 +125,7 @@ class NothingNew(io.BytesIO):
 def configured(ctx, _payload) -> dict:
     """What is set, and when it was changed. Values only when they are asked for."""
     reveal = bool(ctx.request.get("reveal"))
-    current = rollback.existing(checks.app_name(ctx.request.get("app")))
+    current = lookup.existing(checks.app_name(ctx.request.get("app")))
     app, version = current.app, values.current(current)
     listed = []
     for name, value in sorted(values.load(app, version).items()):

@@ -11,7 +11,7 @@ import signal
 import time
 
 from . import commands, cron_records, files, health, http1, inside, lock, paths, slots, state, timers, waking
-from .context import Context, Failure, Writer
+from .context import Context, Failure
 
 FETCH_TIMEOUT = 3600
 # How long a job that is to end may take for it.
@@ -134,7 +134,7 @@ def packages(settings: dict) -> list[str]:
 def due(instance: str) -> int:
     """The time of a job has come."""
     app, _, name = instance.partition(".")
-    ctx = quiet("cron", app)
+    ctx = Context.for_nobody("cron", app=app)
     told = files.read(paths.cron_file(app, name))
     found = state.load(app)
     if told is None or found is None or not found.at_work:
@@ -162,7 +162,7 @@ class Ended(Exception):
 def work(instance: str, number: str) -> int:
     """One run of a job, and what came of it."""
     app, _, name = instance.partition(".")
-    ctx = quiet("job", app)
+    ctx = Context.for_nobody("job", app=app)
     signal.signal(signal.SIGTERM, end)
     text, found = files.read(paths.cron_file(app, name)), state.load(app)
     if text is None or found is None:
@@ -219,8 +219,3 @@ def fetch(ctx, found: state.State, name: str, told: dict) -> str | None:
     except (OSError, http1.Closed, TimeoutError) as error:
         return f"{path} was not answered: {type(error).__name__}."
     return None if 200 <= answer.status < 400 else f"{path} was answered with {answer.status}."
-
-
-def quiet(verb: str, app: str) -> Context:
-    """Nobody is at the other end."""
-    return Context({"verb": verb, "by": "cloudtool", "app": app}, Writer(os.open(os.devnull, os.O_WRONLY)))

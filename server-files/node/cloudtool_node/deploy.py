@@ -351,9 +351,7 @@ def switch(
             ctx.commit()
             try:
                 maintenance.settle_page(ctx, planned)
-                maps = front.desired([planned, *(other for other in state.load_all() if other.app != current.app)])
-                front.write_files(maps)
-                front.apply(maps)
+                front.route(planned)
                 planned.save()
                 if planned.awake:
                     files.remove(paths.asleep(planned.app))

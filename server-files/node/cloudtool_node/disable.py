@@ -1,6 +1,6 @@
 """`disable`: an app that goes on as it is, and whose visitors the front answers with 503; `enable` is the way back."""
 
-from . import checks, front, lock, maintenance, moves, paths, recover, rollback
+from . import checks, front, lock, lookup, maintenance, moves, paths, recover
 from .times import now
 
 
@@ -17,7 +17,7 @@ def enable(ctx, _payload) -> dict:
 def change(ctx, app: str, disabled: dict | None) -> dict:
     front.require(paths.ALLOWED_MAP)
     with lock.app(ctx, app, "disable" if disabled else "enable"):
-        current = rollback.existing(app)
+        current = lookup.existing(app)
         moves.require_here(current)
         recover.recover(ctx, current)
         was = current.disabled

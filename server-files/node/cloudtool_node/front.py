@@ -87,12 +87,13 @@ def _to(state, release: str, target: str):
     return value
 
 
-def route(*changed) -> None:
-    """Makes the front's routes with some states as they will be. The caller holds the node."""
+def route(*changed) -> int:
+    """Makes the front's routes with some states as they will be; gives how many of those that run it changed. The caller holds
+    the node."""
     names = {state.app for state in changed}
     maps = desired([*changed, *(other for other in load_all() if other.app not in names)])
     write_files(maps)
-    apply(maps)
+    return apply(maps)
 
 
 def write_files(maps: dict[str, dict[str, str]]) -> bool:

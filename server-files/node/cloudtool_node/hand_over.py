@@ -14,6 +14,7 @@ from . import (
     files,
     front,
     lock,
+    lookup,
     maintenance,
     moves,
     paths,
@@ -21,7 +22,6 @@ from . import (
     recover,
     renew,
     restore,
-    rollback,
     services,
     slots,
     state,
@@ -123,7 +123,7 @@ def arrived(ctx, _payload) -> dict:
     """On the other node: the app is no longer a copy that the next attempt may replace."""
     app = checks.app_name(ctx.request.get("app"))
     with lock.app(ctx, app, "move"):
-        current = rollback.existing(app)
+        current = lookup.existing(app)
         moves.require_here(current)
         for field in ("arriving", "copy_of"):
             current.fields.pop(field, None)

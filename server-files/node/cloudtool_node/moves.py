@@ -19,5 +19,9 @@ def require_live(current: State) -> slots.Launch:
     require_here(current)
     launch = slots.load_launch(current.app, current.live) if current.live else None
     if launch is None:
-        raise Failure("not-found", f"{current.app} has no release that serves.", "Update it first.")
+        raise nothing_serves(current)
     return launch
+
+
+def nothing_serves(current: State) -> Failure:
+    return Failure("not-found", f"{current.app} has no release that serves.", "Update it first.")

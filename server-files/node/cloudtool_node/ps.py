@@ -2,7 +2,7 @@
 
 import time
 
-from . import checks, lock, moves, paths, processes, query, recover, renew, rollback, slots
+from . import checks, lock, lookup, moves, paths, processes, query, recover, renew, slots
 from .context import Failure
 from .state import State
 from .times import FORMAT
@@ -12,7 +12,7 @@ MOST = 100
 
 
 def ps(ctx, _payload) -> dict:
-    current = rollback.existing(checks.app_name(ctx.request.get("app")))
+    current = lookup.existing(checks.app_name(ctx.request.get("app")))
     return {"app": current.app, "release": current.live, "processes": described(ctx, current)}
 
 
@@ -102,7 +102,7 @@ def restart(ctx, _payload) -> dict:
 
 
 def here(app: str) -> State:
-    current = rollback.existing(app)
+    current = lookup.existing(app)
     moves.require_here(current)
     moves.require_live(current)
     return current

@@ -202,9 +202,7 @@ def settle_front(ctx, state: State) -> int:
     with lock.node(ctx):
         give_way(state)
         maintenance.settle_page(ctx, state)
-        maps = front.desired(load_all())
-        front.write_files(maps)
-        return front.apply(maps)
+        return front.route()
 
 
 def give_way(state: State) -> None:

@@ -3,13 +3,13 @@
 import calendar
 import time
 
-from . import checks, rollback
+from . import checks, lookup
 
 SHOWN = ("release", "at", "by", "note", "seconds", "result", "files", "bytes", "message")
 
 
 def releases(ctx, _payload) -> dict:
-    current = rollback.existing(checks.app_name(ctx.request.get("app")))
+    current = lookup.existing(checks.app_name(ctx.request.get("app")))
     found = []
     for entry in reversed(current.releases):
         told = {name: entry.get(name) for name in SHOWN}

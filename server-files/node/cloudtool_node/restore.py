@@ -11,12 +11,12 @@ from . import (
     files,
     hooks,
     lock,
+    lookup,
     moves,
     packages,
     records,
     recover,
     renew,
-    rollback,
     services,
     shares,
     slots,
@@ -83,7 +83,7 @@ def clear(ctx, _payload) -> dict:
 
 
 def recovered(ctx, app: str):
-    current = rollback.existing(app)
+    current = lookup.existing(app)
     moves.require_here(current)
     with ctx.step("recover") as step:
         step.detail = ", ".join(recover.recover(ctx, current)) or None

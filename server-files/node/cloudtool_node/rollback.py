@@ -3,10 +3,9 @@ switched to. Hooks do not run: they belong to what is new. With a snapshot, the 
 
 import os
 
-from . import checks, lock, moves, processes, recover, shares, slots, state
+from . import checks, lock, lookup, moves, processes, recover, shares, slots, state
 from .context import Failure
 from .deploy import answer, drain, start_candidate, switch
-from .lookup import existing
 
 
 def rollback(ctx, _payload) -> dict:
@@ -15,7 +14,7 @@ def rollback(ctx, _payload) -> dict:
     if ctx.request.get("snapshot") is not None:
         return with_data(ctx, app, checks.release_id(to), str(ctx.request["snapshot"]))
     with lock.app(ctx, app, "rollback"):
-        current = existing(app)
+        current = lookup.existing(app)
         with ctx.step("recover") as step:
             step.detail = ", ".join(recover.recover(ctx, current)) or None
         to = checks.release_id(to) if to is not None else previous(current)

@@ -8,7 +8,7 @@ import json
 import os
 import re
 
-from . import checks, files, keep, lock, paths, records, rollback, slots, store, timers
+from . import checks, files, keep, lock, lookup, paths, records, slots, store, timers
 from .context import Failure
 
 AT = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
@@ -24,7 +24,7 @@ def schedule(ctx, _payload) -> dict:
     if plan is not None:
         check(ctx, app, plan)
     with lock.app(ctx, app, "schedule"):
-        rollback.existing(app)
+        lookup.existing(app)
         with ctx.step("schedule"):
             if plan is None:
                 cancel(ctx, app)

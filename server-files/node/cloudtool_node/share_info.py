@@ -3,8 +3,8 @@
 import os
 import sys
 
-from . import checks, moves, rollback, services
-from .context import Context, Failure, Writer
+from . import checks, lookup, moves, services
+from .context import Context, Failure
 
 HIDDEN = "***"
 
@@ -19,7 +19,7 @@ def shares(ctx, _payload) -> dict:
 
 def services_of(app: str):
     """The release that serves, and how it uses its services."""
-    current = rollback.existing(checks.app_name(app))
+    current = lookup.existing(checks.app_name(app))
     launch = moves.require_live(current)
     return launch, services.Asked.by(current.app, launch.settings, current.uses)
 
@@ -42,7 +42,7 @@ def describe(service, asked, variables: dict, reveal: bool) -> dict:
 
 def console(app: str, name: str) -> int:
     """Becomes the service's own client program, as the app, on the terminal this was called with."""
-    ctx = Context({"verb": "console", "by": "console"}, Writer(os.open(os.devnull, os.O_WRONLY)))
+    ctx = Context.for_nobody("console", "console")
     try:
         launch, asked = services_of(app)
         wanted = {service.name: service for service in services.in_order(list(asked.values))}

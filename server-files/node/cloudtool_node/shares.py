@@ -42,29 +42,26 @@ def destroy_doomed(ctx, current: State) -> list[str]:
 
     destroyed = []
     for service, number in current.doomed:
-        try:
-            services.drop(
-                ctx,
-                services.Asked(current.app, "", {}, current.uses.changed_by(Uses(shares={service: number}))),
-                service,
-            )
-        except (Failure, OSError) as problem:
-            ctx.warning(f"Share {number} of {service} could not be destroyed now, the next update will: {problem}")
-            continue
-        current.forget_doomed(service, number)
-        destroyed.append(f"destroyed share {number} of {service}")
+        unlucky = f"Share {number} of {service} could not be destroyed"
+        if ended(ctx, current, services.drop, service, Uses(shares={service: number}), unlucky):
+            current.forget_doomed(service, number)
+            destroyed.append(f"destroyed share {number} of {service}")
     for service, number in current.doomed_logins:
-        try:
-            services.retire(
-                ctx,
-                services.Asked(current.app, "", {}, current.uses.changed_by(Uses(logins={service: number}))),
-                service,
-            )
-        except (Failure, OSError) as problem:
-            ctx.warning(f"A password of {service} could not be ended now, the next update will: {problem}")
-            continue
-        current.forget_doomed_login(service, number)
-        destroyed.append(f"ended login {number} of {service}")
+        unlucky = f"A password of {service} could not be ended"
+        if ended(ctx, current, services.retire, service, Uses(logins={service: number}), unlucky):
+            current.forget_doomed_login(service, number)
+            destroyed.append(f"ended login {number} of {service}")
     if destroyed:
         current.save()
     return destroyed
+
+
+def ended(ctx, current: State, end, service: str, doomed: Uses, unlucky: str) -> bool:
+    from . import services
+
+    try:
+        end(ctx, services.Asked(current.app, "", {}, current.uses.changed_by(doomed)), service)
+    except (Failure, OSError) as problem:
+        ctx.warning(f"{unlucky} now, the next update will: {problem}")
+        return False
+    return True

@@ -2,7 +2,7 @@
 
 import time
 
-from . import checks, files, front, lock, moves, paths, recover, rollback, slots, state, waking
+from . import checks, files, front, lock, lookup, moves, paths, recover, slots, state, waking
 from .context import Failure
 
 
@@ -28,10 +28,10 @@ def wake(ctx, _payload) -> dict:
 
 
 def existing(app: str) -> state.State:
-    current = rollback.existing(app)
+    current = lookup.existing(app)
     moves.require_here(current)
     if current.live is None:
-        raise Failure("not-found", f"{app} has no release that serves.", "Update it first.")
+        raise moves.nothing_serves(current)
     front.require(paths.QUIET_MAP)
     return current
 

@@ -1,16 +1,14 @@
 """What systemd has the node program do, without a client. What it says goes to the journal."""
 
-import os
-
 from . import audit, certificates, expiry, hand_over, sleeping
-from .context import Context, Failure, Writer
+from .context import Context, Failure
 
 PATIENCE = 86400
 
 
 def idle() -> int:
     """Nobody asked for it, and it is over in a moment: it leaves no record."""
-    ctx = Context({"verb": "sleep", "by": "idle_stop"}, Writer(os.open(os.devnull, os.O_WRONLY)))
+    ctx = Context.for_nobody("sleep", "idle_stop")
     try:
         sleeping.look(ctx)
     except Failure as failure:
@@ -21,7 +19,7 @@ def idle() -> int:
 
 def look_after_certificates(app: str | None = None) -> int:
     """Of one app, or of all that want some."""
-    ctx = Context({"verb": "certificates", "by": "cloudtool", "app": app}, Writer(os.open(os.devnull, os.O_WRONLY)))
+    ctx = Context.for_nobody("certificates", app=app)
     try:
         certificates.settle(ctx, app) if app else certificates.settle_all(ctx)
     except Failure as failure:
@@ -39,8 +37,7 @@ def guard(app: str) -> int:
 
 
 def recorded(verb: str, app: str, work) -> int:
-    request = {"verb": verb, "by": "cloudtool", "app": app, "lock_timeout": PATIENCE}
-    ctx = Context(request, Writer(os.open(os.devnull, os.O_WRONLY)))
+    ctx = Context.for_nobody(verb, app=app, lock_timeout=PATIENCE)
     try:
         work(ctx, app)
     except Failure as failure:
