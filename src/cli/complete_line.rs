@@ -18,11 +18,8 @@ pub(super) fn run(context: &Context, args: Complete) -> Result<(), Failure> {
     definition.build();
     let (current, before) = args.words.split_last().map_or(("", &[][..]), |(last, before)| (last.as_str(), before));
     let things = Things::new(context);
-    let options = before.windows(2).rev();
-    things.of(options
-        .filter(|pair| ["-p", "--provider"].contains(&pair[0].as_str()))
-        .map(|pair| pair[1].as_str())
-        .next());
+    let option = |pair: &&[String]| ["-p", "--provider"].contains(&pair[0].as_str());
+    things.of(before.windows(2).rfind(option).map(|pair| pair[1].as_str()));
     // Where nothing is printed, the shell offers files.
     if let Candidates::Words(words) = candidates(&definition, before, current, &things) {
         for word in words {

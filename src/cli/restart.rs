@@ -3,6 +3,7 @@ use serde_json::json;
 
 use super::NodeChoice;
 use super::context::Context;
+use super::data::Patience;
 use super::ps;
 use crate::error::Failure;
 use crate::names::AppName;
@@ -19,16 +20,15 @@ pub(super) struct Restart {
     processes: Vec<String>,
     #[command(flatten)]
     node: NodeChoice,
-    /// How many seconds to wait when somebody else is at it
-    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
-    lock_timeout: u32,
+    #[command(flatten)]
+    patience: Patience,
 }
 
 pub(super) fn run(context: &Context, args: Restart) -> Result<(), Failure> {
     let node = context.node(&args.node, Some(&args.app), &[])?;
     let mut remote = context.connect(&node)?;
     let request = json!({
-        "verb": "restart", "app": args.app, "processes": args.processes, "lock_timeout": args.lock_timeout,
+        "verb": "restart", "app": args.app, "processes": args.processes, "lock_timeout": args.patience.lock_timeout,
     });
     let answer = context.call_recorded(&mut remote, "restart", Some(&args.app), request)?;
     context.ui.answer(&answer, |ui| ps::show(ui, &answer));

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::NodeChoice;
 use super::context::Context;
+use super::data::Patience;
 use super::ps;
 use crate::error::Failure;
 use crate::names::AppName;
@@ -21,16 +22,16 @@ pub(super) struct Scale {
     counts: Vec<(String, u32)>,
     #[command(flatten)]
     node: NodeChoice,
-    /// How many seconds to wait when somebody else is at it
-    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
-    lock_timeout: u32,
+    #[command(flatten)]
+    patience: Patience,
 }
 
 pub(super) fn run(context: &Context, args: Scale) -> Result<(), Failure> {
     let node = context.node(&args.node, Some(&args.app), &[])?;
     let mut remote = context.connect(&node)?;
     let counts: BTreeMap<String, u32> = args.counts.into_iter().collect();
-    let request = json!({"verb": "scale", "app": args.app, "counts": counts, "lock_timeout": args.lock_timeout});
+    let request =
+        json!({"verb": "scale", "app": args.app, "counts": counts, "lock_timeout": args.patience.lock_timeout});
     let answer = context.call_recorded(&mut remote, "scale", Some(&args.app), request)?;
     context.ui.answer(&answer, |ui| ps::show(ui, &answer));
     Ok(())
