@@ -14,12 +14,14 @@ import serving
 import sleeping
 import updating
 import uploading
+import waiting
 from nodes import World
 from table import Row, table
 
 # What is measured on the one node that is set up, in this order: an idle node first.
 ON_A_NODE = {
     "serving": serving,
+    "waiting": waiting,
     "sleeping": sleeping,
     "updating": updating,
     "uploading": uploading,

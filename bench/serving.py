@@ -25,16 +25,18 @@ mkdir -p /srv/peers /run/peers
 NGINX = """
 worker_processes auto;
 pid /run/peers/nginx.pid;
-events { worker_connections 1024; }
-http {
+events {{ worker_connections 1024; }}
+http {{
     access_log /var/log/nginx/access.log;
     keepalive_requests 1000000;
-    upstream app { server unix:/run/peers/gunicorn.sock; keepalive 32; }
-    server {
-        listen 127.0.0.1:8001;
-        location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ""; }
-    }
-}
+{servers}}}
+"""
+NGINX_SERVER = """\
+    upstream {name} {{ server unix:/run/peers/{name}.sock; keepalive 32; }}
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{ proxy_pass http://{name}; proxy_http_version 1.1; proxy_set_header Connection ""; }}
+    }}
 """
 # A classic host's Apache: the event MPM as Debian ships it, the app in daemon processes.
 APACHE = """
@@ -110,10 +112,19 @@ def memory_mb(node: Node, app: App) -> float:
 
 def prepare(node: Node) -> None:
     node.says(PREPARE)
-    for path, content in {"app.py": HELLO, "nginx.conf": NGINX, "apache.conf": APACHE}.items():
+    for path, content in {"app.py": HELLO, "nginx.conf": nginx({"gunicorn": 8001}), "apache.conf": APACHE}.items():
         put(node, f"/srv/peers/{path}", content)
     for unit, command in UNITS.items():
-        node.says(f"systemd-run --quiet --collect --unit={unit} --property=LimitNOFILE=65536 {command}")
+        start(node, unit, command)
+
+
+def nginx(ports: dict[str, int]) -> str:
+    """Its configuration with a server before each socket."""
+    return NGINX.format(servers="".join(NGINX_SERVER.format(name=name, port=port) for name, port in ports.items()))
+
+
+def start(node: Node, unit: str, command: str) -> None:
+    node.says(f"systemd-run --quiet --collect --unit={unit} --property=LimitNOFILE=65536 {command}")
 
 
 def put(node: Node, path: str, content: str) -> None:
