@@ -200,7 +200,8 @@ impl<'m> Moving<'m> {
         described: &Value,
     ) -> Self {
         let request = json!({
-            "app": old.app, "locations": described["locations"], "disabled": described["disabled"], "lock_timeout": args.lock_timeout,
+            "app": old.app, "locations": described["locations"], "disabled": described["disabled"], "scale": described["scale"],
+            "lock_timeout": args.lock_timeout,
         });
         Moving { context, directory: Directory::new(place), place: place.to_owned(), new, request, failure: None }
     }

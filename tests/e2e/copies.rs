@@ -17,6 +17,7 @@ pub const TESTS: &[Test] = &[
     ("an_update_is_undone_with_its_data", an_update_is_undone_with_its_data),
     ("a_copy_is_an_app_of_its_own_and_has_an_end", a_copy_is_an_app_of_its_own_and_has_an_end),
     ("an_app_is_copied_and_moved_to_another_node", an_app_is_copied_and_moved_to_another_node),
+    ("what_was_said_of_an_app_moves_along", what_was_said_of_an_app_moves_along),
 ];
 
 /// An app that keeps what is posted as a file named by the path, and shows its release and all files. Its update_fetch writes
@@ -347,4 +348,47 @@ fn an_app_is_copied_and_moved_to_another_node(world: &World) {
     world.ok(["remove", "mover", "--with-data", "-y"]);
     world.ok(["remove", "far", "--with-data", "-y", "--node", &second]);
     fs::write(&config, before).expect("written");
+}
+
+/// That it is disabled and for whom not, and how many of its processes there are; that it sleeps is over: it was started.
+fn what_was_said_of_an_app_moves_along(world: &World) {
+    let (old, new) = (world.address.clone(), world.second().to_owned());
+    let app = keeper("settled", "[process:worker]\ncommand = python3 -c 'import time; time.sleep(1e6)'\ncount = 1\n");
+    let app = app.file("maintenance.html", "we are moving");
+    let host = "settled.localhost";
+    let apps_of = |node: &str| -> serde_json::Value {
+        serde_json::from_str(&world.ok(["query", "settled", "--node", node, "--json"])).expect("JSON")
+    };
+    let workers = |node: &str| apps_of(node)["apps"][0]["processes"].as_array().map_or(0, Vec::len);
+    world.ok(["update", app.path_str(), "--node", crate::world::node()]);
+    post(world, host, "/note", "kept");
+    world.ok(["scale", "settled", "worker=2"]);
+    world.ok(["disable", "settled", "--allow", "192.0.2.7"]);
+    world.ok(["sleep", "settled"]);
+    assert_eq!(apps_of(crate::world::node())["apps"][0]["state"], "asleep");
+
+    world.ok(["move-app", "settled", "--node", &world.second_name()]);
+    for address in [&new, &old] {
+        let answer = get(address, host, "/");
+        assert_eq!((answer.status, answer.body.as_str()), (503, "we are moving"), "at {address}");
+    }
+    let there = apps_of(&world.second_name());
+    assert_eq!(there["apps"][0]["state"], "running");
+    assert_eq!(there["apps"][0]["disabled"]["allow"], serde_json::json!(["192.0.2.7"]));
+    assert_eq!(workers(&world.second_name()), 2);
+    assert_eq!(workers(crate::world::node()), 0);
+    world.ok(["enable", "settled"]);
+    assert_eq!(get(&old, host, "/").body, "v1 note=kept schema=v1");
+
+    // What sleeps where it is going to sleeps no more when its data are put back.
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let dest = place.path().to_str().expect("UTF-8");
+    world.ok(["sleep", "settled"]);
+    world.ok(["backup", "settled", dest]);
+    assert_eq!(apps_of(&world.second_name())["apps"][0]["state"], "asleep", "a backup wakes nobody");
+    world.ok(["restore", &format!("{dest}/settled"), "settled", "-y"]);
+    assert_eq!(apps_of(&world.second_name())["apps"][0]["state"], "running");
+    assert_eq!(get(&new, host, "/").body, "v1 note=kept schema=v1");
+    world.ok(["remove", "settled", "--with-data", "--node", crate::world::node(), "-y"]);
+    world.ok(["remove", "settled", "--with-data", "-y"]);
 }

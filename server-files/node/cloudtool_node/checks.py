@@ -19,6 +19,7 @@ SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
 CHECKER = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_.]*")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 MAX_MOUNT_DEPTH = 6
+MOST_OF_A_PROCESS = 100
 
 
 def bad(message: str) -> Failure:
@@ -238,12 +239,24 @@ def _named(settings: dict, key: str) -> dict[str, dict]:
     found = settings.get(key) or {}
     if not isinstance(found, dict) or not all(isinstance(about, dict) for about in found.values()):
         raise bad(f"{key} is not an object of objects.")
+    _names(found)
+    return found
+
+
+def _names(found: dict) -> None:
     for name in found:
         if not PROCESS.fullmatch(name):
             raise bad(
                 f"{name!r} is not a name: up to 20 lower case letters, digits, '-' and '_', beginning with a letter."
             )
-    return found
+
+
+def counts(value) -> dict[str, int]:
+    """How many there are to be of each process."""
+    if not isinstance(value, dict):
+        raise bad("That is not an object with a number for each process.")
+    _names(value)
+    return {name: whole_number(number, f"The number of {name}", 0, MOST_OF_A_PROCESS) for name, number in value.items()}
 
 
 def _process(name: str, process: dict) -> dict:
@@ -251,7 +264,7 @@ def _process(name: str, process: dict) -> dict:
     memory = process.get("memory")
     return {
         "words": command_line(process.get("words"), f"process {name}"),
-        "count": whole_number(process.get("count"), f"count of {name}", 0, 100),
+        "count": whole_number(process.get("count"), f"count of {name}", 0, MOST_OF_A_PROCESS),
         "memory": memory if memory is None else whole_number(memory, f"memory of {name}", 8 << 20, 1 << 50),
         "stop_timeout": whole_number(process.get("stop_timeout"), f"stop_timeout of {name}", 1, 3600),
     }

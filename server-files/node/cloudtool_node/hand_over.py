@@ -108,6 +108,7 @@ def arrive(ctx, payload) -> dict:
         current = restore.recovered(ctx, app)
         launch = moves.require_live(current)
         current.fields["disabled"] = maintenance.checked(ctx.request.get("disabled"))
+        current.fields["scale"] = checks.counts(ctx.request.get("scale"))
         names, fill = [], renew.nothing
         if ctx.request.get("backup"):
             filling = restore.Filling(ctx, open_store(ctx, payload, app), ctx.request["backup"], app, launch)

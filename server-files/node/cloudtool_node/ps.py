@@ -8,7 +8,6 @@ from .state import State
 from .times import FORMAT
 
 WEB = "web"
-MOST = 100
 
 
 def ps(ctx, _payload) -> dict:
@@ -65,11 +64,7 @@ def since(unit: dict) -> str | None:
 
 def scale(ctx, _payload) -> dict:
     app = checks.app_name(ctx.request.get("app"))
-    wanted = ctx.request.get("counts")
-    if not isinstance(wanted, dict) or not wanted:
-        raise checks.bad("counts is not an object of numbers.")
-    for name, number in wanted.items():
-        checks.whole_number(number, f"The number of {name}", 0, MOST)
+    wanted = checks.counts(ctx.request.get("counts"))
     with lock.app(ctx, app, "scale"):
         current = here(app)
         for name in wanted:

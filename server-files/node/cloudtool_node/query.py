@@ -66,6 +66,7 @@ def describe(found: state.State, shown: dict) -> dict:
         "copy_of": found.fields.get("copy_of"),
         "expires": found.fields.get("expires"),
         "disabled": found.disabled,
+        "scale": found.fields.get("scale", {}),
         "idle_stop": found.idle_stop,
         "tls": certificate_status.about(found),
         "backup": backup_status.about(found.app),
