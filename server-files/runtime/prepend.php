@@ -1,6 +1,8 @@
 <?php
-// Before every PHP script: the mount where PHP looks for it, the flags of the node's own requests, nothing of the front's own headers.
+// Before every PHP script: the environment in $_SERVER too, the mount where PHP looks for it, the flags of the node's own requests, nothing
+// of the front's own headers.
 (static function (): void {
+    $_SERVER += getenv();
     $mount = $_SERVER['HTTP_X_CLOUDTOOL_MOUNT'] ?? '';
     if ($mount !== '') {
         foreach (['SCRIPT_NAME', 'PHP_SELF', 'REQUEST_URI', 'DOCUMENT_URI'] as $name) {

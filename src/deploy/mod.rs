@@ -14,7 +14,6 @@ pub use lent::{Lent, Place};
 pub use plan::{Action, Plan};
 pub use probe::{AppFacts, Lock, NodeFacts, Probe};
 pub use remote::{Installed, Remote};
-pub use slot_conf::{render as render_slot_conf, variables};
 pub use source::Source;
 
 use crate::error::{Explain, Kind};

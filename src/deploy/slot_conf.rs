@@ -7,33 +7,13 @@ use handlebars::Handlebars;
 use serde_json::json;
 
 use super::Error;
-use crate::config::{AppConfig, Platform, Runner, Settings};
-use crate::node::{Program, Services};
+use crate::config::{AppConfig, Platform, Runner};
+use crate::node::Program;
 
 const TEMPLATE: &str = "apache/slot.conf.hbs";
 
-/// Variables every app has, beside those of its services and its `[env]` (docs/architecture.md).
-const ALWAYS: [&str; 16] = [
-    "CLOUDTOOL_APP_NAME",
-    "CLOUDTOOL_CANONICAL_HOSTNAME",
-    "CLOUDTOOL_LOGS",
-    "CLOUDTOOL_NODE",
-    "CLOUDTOOL_RELEASE",
-    "CLOUDTOOL_RELEASE_DIR",
-    "CLOUDTOOL_RUNNER",
-    "CLOUDTOOL_RUNNER_KIND",
-    "CLOUDTOOL_RUNNER_OBJECT",
-    "CLOUDTOOL_SECRET_FILE",
-    "CLOUDTOOL_SLOT",
-    "HOME",
-    "LANG",
-    "PATH",
-    "PYTHONPATH",
-    "TEMP",
-];
-
 /// The text of the configuration.
-pub fn render(config: &AppConfig, services: &Services) -> Result<String, Error> {
+pub fn render(config: &AppConfig) -> Result<String, Error> {
     let text = Program::template(TEMPLATE).ok_or_else(|| Error::Template(format!("{TEMPLATE} is missing")))?;
     let mut handlebars = Handlebars::new();
     handlebars.set_strict_mode(false);
@@ -53,18 +33,6 @@ pub fn render(config: &AppConfig, services: &Services) -> Result<String, Error> 
         "threads": settings.threads,
         "request_timeout": settings.request_timeout,
         "drain_timeout": settings.drain_timeout,
-        "env_names": variables(settings, services),
     });
     handlebars.render_template(text, &data).map_err(|error| Error::Template(error.to_string()))
-}
-
-/// The names of all variables an app with these settings sees, sorted.
-pub fn variables(settings: &Settings, services: &Services) -> Vec<String> {
-    let mut names: Vec<String> = ALWAYS.iter().map(|name| (*name).to_owned()).collect();
-    names.extend(settings.env.keys().cloned());
-    let asked: Vec<String> = settings.services.iter().map(|service| service.name.clone()).collect();
-    names.extend(services.with_required(&asked).iter().flat_map(|service| services.variables(service)));
-    names.sort();
-    names.dedup();
-    names
 }

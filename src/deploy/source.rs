@@ -44,7 +44,7 @@ impl Source {
     pub fn scan(dir: &Path, config: AppConfig, services: &Services) -> Result<Self, Failure> {
         let manifest = app::scan(dir)?;
         config.check_travels(|path| manifest.has(path))?;
-        let slot_conf = slot_conf::render(&config, services)?;
+        let slot_conf = slot_conf::render(&config)?;
         let asked: Vec<String> = config.settings.services.iter().map(|service| service.name.clone()).collect();
         let own_services = services.own_folders(&services.with_required(&asked));
         let lent = lent::lent(&config.settings.services, services)?;

@@ -120,15 +120,20 @@ fn odd_names_and_values_arrive_as_they_are(world: &World) {
     let shown = world.cloudtool(["releases", "odd"]);
     assert!(!both(&shown).contains(['\x1b', '\x07']), "{}", both(&shown));
 
-    // The same in PHP, whose variables go through Apache's configuration too.
+    // The same in PHP, and what is set for the app.
     let php = App::new("oddphp", &format!("php_root = my public\n{}", &ini[ini.find("[env]").expect("it is there")..]))
         .file("my public/index.php", "<?php echo json_encode([getenv(), $_SERVER]);");
     world.ok(["update", php.path_str(), "--host", "oddphp.test"]);
+    let value = world.home.path().join("value");
+    std::fs::write(&value, format!("{ODD}\ntwo lines\n")).expect("written");
+    world.ok(["config", "oddphp", "set", "MOTTO", &format!("file:{}", value.display())]);
     let told: Value = serde_json::from_str(&get(&world.address, "oddphp.test", "/").body).expect("JSON");
     for (name, value) in values {
         assert_eq!(told[0][name], value, "getenv {name}");
         assert_eq!(told[1][name], value, "$_SERVER {name}");
     }
+    let motto = json!(format!("{ODD}\ntwo lines"));
+    assert_eq!((&told[0]["MOTTO"], &told[1]["MOTTO"]), (&motto, &motto));
 
     let canary = "import os; print([p for p in ('/tmp/ct_canary', os.environ['CLOUDTOOL_RELEASE_DIR'] + '/ct_canary') if os.path.exists(p)])";
     assert_eq!(probe::ask(world, "odd.test", canary), "[]");

@@ -16,7 +16,7 @@ pub const TESTS: &[Test] = &[
     ("remove_keeps_data_unless_told_otherwise", remove_keeps_data_unless_told_otherwise),
 ];
 
-/// Everything that can go wrong between app.ini, JSON, systemd's EnvironmentFile and Apache's PassEnv.
+/// Everything that can go wrong between app.ini, JSON and systemd's EnvironmentFile.
 const ODD: &str = r#"a "b" $HOME ${HOME} \d %e 'f' #g ;h é"#;
 
 fn ini(hooks: &str) -> String {
