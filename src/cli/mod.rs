@@ -14,6 +14,7 @@ mod configure;
 mod console;
 mod context;
 mod create_node;
+mod cron_node;
 mod data;
 mod deactivate;
 mod default_node;

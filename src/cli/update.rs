@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::context::{Context, show};
-use super::{NodeChoice, data, lent, setup_node};
+use super::{NodeChoice, cron_node, data, lent, setup_node};
 use crate::app::payload;
 use crate::config::{AppConfig, referred};
 use crate::deploy::{Action, Plan, Probe, Remote, Source};
@@ -54,12 +54,13 @@ pub(super) struct Update {
 pub(super) fn run(context: &Context, args: Update) -> Result<(), Failure> {
     let start = Instant::now();
     let services = context.services()?;
-    let config = Source::config(&args.dir, args.name.as_ref(), &services)?;
+    let mut config = Source::config(&args.dir, args.name.as_ref(), &services)?;
     for warning in &config.warnings {
         context.ui.warn(&warning.to_string());
     }
     let locations = if args.hosts.is_empty() { config.locations.clone() } else { args.hosts.clone() };
     let node = context.node(&args.node, Some(&config.name), &locations)?;
+    cron_node::leave_to_one(context, &mut config, &node, &locations)?;
     // What is wrong with it is said before anything is done.
     let schedule = if args.plan { None } else { data::schedule(context, config.settings.backup.as_ref())? };
     let certificate = if args.plan { None } else { certificate(context, &args.dir, &config)? };

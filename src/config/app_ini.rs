@@ -8,7 +8,7 @@ use super::ini_file::{self, Dialect, Section};
 use super::paths::{self, Is};
 use super::settings::{Fetch, Platform, ServiceUse, Settings, Snapshot};
 use super::values::{self, quoted};
-use crate::names::{AppName, Location};
+use crate::names::{AppName, BadName, Location, NodeName};
 
 mod backup;
 mod config_keys;
@@ -27,6 +27,8 @@ pub struct AppConfig {
     /// Where the app is deployed to when `update` names no location.
     pub locations: Vec<Location>,
     pub settings: Settings,
+    /// Of several nodes that have the app, the one that its cron jobs run on.
+    pub cron_node: Option<NodeName>,
     pub warnings: Vec<Warning>,
     /// The files and directories that app.ini names, each as the problem it is when it does not travel.
     named: Vec<(String, Problem)>,
@@ -41,13 +43,14 @@ impl AppConfig {
     }
 }
 
-const KEYS: [&str; 29] = [
+const KEYS: [&str; 30] = [
     "acme_server",
     "app_name",
     "config.checker",
     "config.default",
     "config.required",
     "config.template",
+    "cron_node",
     "default_host",
     "default_location",
     "drain_timeout",
@@ -115,11 +118,12 @@ pub fn parse(path: &Path, dir: &Path, text: &str, known_services: &[&str]) -> Re
     let name = reader.app_name();
     let locations = reader.locations();
     let settings = reader.settings(known_services);
+    let cron_node = reader.cron_node();
     let Reader { mut problems, mut warnings, named, .. } = reader;
     problems.sort_by_key(|problem| problem.line);
     warnings.sort_by_key(|warning| warning.line);
     match name {
-        Some(name) if problems.is_empty() => Ok(AppConfig { name, locations, settings, warnings, named }),
+        Some(name) if problems.is_empty() => Ok(AppConfig { name, locations, settings, cron_node, warnings, named }),
         _ => Err(Error::Problems(problems)),
     }
 }
@@ -169,7 +173,7 @@ impl<'a> Reader<'a> {
                 format!("{} has upper-case letters, the app is called {}", quoted(&text), quoted(&lower)),
             );
         }
-        self.checked(line, "app_name", lower.parse().map_err(|error: crate::names::BadName| error.to_string()))
+        self.checked(line, "app_name", lower.parse().map_err(|error: BadName| error.to_string()))
     }
 
     fn locations(&mut self) -> Vec<Location> {
@@ -184,6 +188,10 @@ impl<'a> Reader<'a> {
             }
         }
         locations
+    }
+
+    fn cron_node(&mut self) -> Option<NodeName> {
+        self.value("cron_node", None, |text| text.parse().map(Some).map_err(|error: BadName| error.to_string()))
     }
 
     fn settings(&mut self, known_services: &[&str]) -> Settings {

@@ -18,6 +18,7 @@ pub const TESTS: &[Test] = &[
     ("a_copy_is_an_app_of_its_own_and_has_an_end", a_copy_is_an_app_of_its_own_and_has_an_end),
     ("an_app_is_copied_and_moved_to_another_node", an_app_is_copied_and_moved_to_another_node),
     ("what_was_said_of_an_app_moves_along", what_was_said_of_an_app_moves_along),
+    ("cron_jobs_of_an_app_on_two_nodes_run_on_one", cron_jobs_of_an_app_on_two_nodes_run_on_one),
 ];
 
 /// An app that keeps what is posted as a file named by the path, and shows its release and all files. Its update_fetch writes
@@ -391,4 +392,35 @@ fn what_was_said_of_an_app_moves_along(world: &World) {
     assert_eq!(get(&new, host, "/").body, "v1 note=kept schema=v1");
     world.ok(["remove", "settled", "--with-data", "--node", crate::world::node(), "-y"]);
     world.ok(["remove", "settled", "--with-data", "-y"]);
+}
+
+fn cron_jobs_of_an_app_on_two_nodes_run_on_one(world: &World) {
+    let (first, second) = (crate::world::node(), world.second_name());
+    let app = App::hello("twice", "one of two");
+    let ini = fs::read_to_string(app.path().join("app.ini")).expect("it is there");
+    let with =
+        |more: &str| app.write("app.ini", format!("{ini}{more}[cron:daily]\nat = 03:15\nfetch = /\n").as_bytes());
+    let update = |node: &str| world.ok(["update", app.path_str(), "--node", node, "--host", "twice.localhost"]);
+    let timers = |address: &str| {
+        let script = "systemctl list-timers --all --no-legend 'cloudtool-cron@twice.*'";
+        World::script(world.ssh_to("root", address), script).lines().count()
+    };
+    with("");
+    update(first);
+    let said = world.fails(2, ["update", app.path_str(), "--node", &second, "--host", "twice.localhost"]);
+    assert!(said.contains(&format!("{first} serves twice.localhost as well")), "{said}");
+    assert!(said.contains(&format!("cron_node = {first}")), "{said}");
+    with(&format!("cron_node = {first}\n"));
+    let said = update(&second);
+    assert!(said.contains(&format!("the cron jobs of twice run on {first}, not on {second}")), "{said}");
+    update(first);
+    assert_eq!((timers(&world.address), timers(world.second())), (1, 0));
+    // When it is said anew, they go and come with the updates.
+    with(&format!("cron_node = {second}\n"));
+    update(first);
+    update(&second);
+    assert_eq!((timers(&world.address), timers(world.second())), (0, 1));
+    for node in [first, &second] {
+        world.ok(["remove", "twice", "--with-data", "-y", "--node", node]);
+    }
 }
