@@ -134,10 +134,7 @@ fn main() -> ExitCode {
         ("data_kills", data_kills::TESTS),
         ("drills", drills::TESTS),
         ("stores", stores::TESTS),
-        ("couchdb", couchdb::TESTS),
-        ("redis", redis::TESTS),
         ("rotation", rotation::TESTS),
-        ("other_services", other_services::TESTS),
         ("own_service", own_service::TESTS),
         ("copies", copies::TESTS),
         ("versions", versions::TESTS),
@@ -153,6 +150,10 @@ fn main() -> ExitCode {
         ("crons", crons::TESTS),
         ("inside", inside::TESTS),
         ("looking", looking::TESTS),
+        // Services with a server of their own, which nothing else of `data` needs.
+        ("couchdb", couchdb::TESTS),
+        ("redis", redis::TESTS),
+        ("other_services", other_services::TESTS),
     ];
     let files = match world::part().as_deref() {
         None => [apps, data, living].concat(),
