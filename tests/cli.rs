@@ -51,6 +51,21 @@ impl User {
 }
 
 #[test]
+fn a_doctor_looks_at_this_machine() {
+    let user = User::new();
+    let run = user.run(&["doctor"]);
+    assert_eq!((run.code, run.stdout.as_str()), (0, "this machine: 8 checks, all well\n"), "{}", run.stderr);
+    user.write(".config/cloudtool/cloudtool.ini", "[nonsense]\n");
+    user.write("data/known_hosts", "half a-line\n");
+    let run = user.run(&["doctor", "--json"]);
+    let answer: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let checks = answer["subjects"][0]["checks"].as_array().unwrap();
+    let ill = checks.iter().filter(|check| !check["findings"].as_array().unwrap().is_empty());
+    let names: Vec<&str> = ill.map(|check| check["check"].as_str().unwrap()).collect();
+    assert_eq!((run.code, names), (1, vec!["configuration", "known hosts"]), "{answer:#}");
+}
+
+#[test]
 fn the_first_help_is_one_page() {
     let run = User::new().run(&["-h"]);
     assert_eq!(run.code, 0);

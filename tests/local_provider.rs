@@ -178,7 +178,7 @@ fn the_life_of_a_node() {
         assert!(groups.join("payload/system.slice/web.service").exists());
     }
     // The size is a limit, where this machine can limit.
-    if local.shortcomings().iter().all(|s| !s.contains("size has no effect")) {
+    if local.shortcomings().iter().all(|lack| !lack.message.contains("size has no effect")) {
         let eat =
             |mb: u32| lab.ssh(&node, &format!("python3 -c 'x = b\"x\" * ({mb} << 20)' && echo eaten || echo limited"));
         assert_eq!((eat(500).trim(), eat(1500).trim()), ("eaten", "limited"));

@@ -178,6 +178,7 @@ mod tests {
             ("de", "deactivate default-node destroy-node"),
             ("complet", "completion"),
             ("run s", "shop shop.example.com"),
+            ("doctor ", "db shop shop.example.com web1 web2"),
             ("ssh ", "db shop shop.example.com web1 web2"),
             ("disable ", "shop shop.example.com"),
             ("update ", "FILES"),

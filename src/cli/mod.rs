@@ -20,6 +20,7 @@ mod deactivate;
 mod default_node;
 mod destroy_node;
 mod disable;
+mod doctor;
 mod enable;
 mod exec;
 mod first_login;
@@ -166,6 +167,7 @@ enum Command {
     DefaultNode(default_node::DefaultNode),
     DestroyNode(destroy_node::DestroyNode),
     Disable(disable::Disable),
+    Doctor(doctor::Doctor),
     Enable(enable::Enable),
     Exec(exec::Exec),
     ForgetHostKey(forget_host_key::ForgetHostKey),
@@ -292,6 +294,7 @@ fn run(cli: Cli, ui: &Ui, unfinished: &Unfinished) -> Result<(), Failure> {
         Command::DefaultNode(args) => default_node::run(&context, args),
         Command::DestroyNode(args) => destroy_node::run(&context, args),
         Command::Disable(args) => disable::run(&context, args),
+        Command::Doctor(args) => doctor::run(&context, args),
         Command::Enable(args) => enable::run(&context, args),
         Command::Exec(args) => exec::run(&context, args),
         Command::ForgetHostKey(args) => forget_host_key::run(&context, args),

@@ -55,7 +55,7 @@ pub(super) fn run(context: &Context, args: Ssh) -> Result<(), Failure> {
 }
 
 /// Whether a name is one of an app or a location that is known, and none of a node.
-fn is_app(context: &Context, name: &str) -> Result<bool, Failure> {
+pub(super) fn is_app(context: &Context, name: &str) -> Result<bool, Failure> {
     let inventory = context.inventory()?;
     if inventory.find_node(name)?.is_some() {
         return Ok(false);

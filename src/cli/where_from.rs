@@ -42,6 +42,11 @@ impl Nodes {
         if known.is_empty() { Ok(vec![context.node(&self.node, None, &[])?]) } else { Ok(known) }
     }
 
+    /// Whether some were named.
+    pub(super) fn are_named(&self) -> bool {
+        !self.on.is_empty() || self.node.node.is_some()
+    }
+
     fn named(&self, context: &Context) -> Result<Option<Vec<NodeRecord>>, Failure> {
         if !self.on.is_empty() {
             return exec::choose(&context.inventory()?, &self.on).map(Some);

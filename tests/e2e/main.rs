@@ -33,6 +33,7 @@ mod data_kills;
 mod databases;
 mod deploying;
 mod disabling;
+mod doctoring;
 mod draining;
 mod drills;
 mod examples;
@@ -154,6 +155,7 @@ fn main() -> ExitCode {
         ("couchdb", couchdb::TESTS),
         ("redis", redis::TESTS),
         ("other_services", other_services::TESTS),
+        ("doctoring", doctoring::TESTS),
     ];
     let files = match world::part().as_deref() {
         None => [apps, data, living].concat(),

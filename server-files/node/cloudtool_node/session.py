@@ -28,6 +28,7 @@ VERBS = {
     "deactivate": ("activate", True),
     "deploy": ("deploy", True),
     "disable": ("disable", True),
+    "doctor": ("doctor", False),
     "enable": ("disable", True),
     "export": ("copies", True),
     "hand_over": ("hand_over", True),

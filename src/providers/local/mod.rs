@@ -34,6 +34,15 @@ pub const NAME: &str = "local";
 /// The only location.
 const THIS_MACHINE: &str = "this-machine";
 
+/// Something that this machine cannot do for local nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shortcoming {
+    /// A sentence.
+    pub message: String,
+    /// What mends it.
+    pub hint: String,
+}
+
 /// The nodes of this machine.
 pub struct Local {
     state: StateDir,
@@ -51,22 +60,37 @@ impl Local {
         Local { state: StateDir { root: dir } }
     }
 
-    /// What this machine cannot do for local nodes, as sentences, for `doctor`.
-    pub fn shortcomings(&self) -> Vec<String> {
+    /// What this machine cannot do for local nodes.
+    pub fn shortcomings(&self) -> Vec<Shortcoming> {
         let mut found = Vec::new();
+        let mut lacks = |message: String, hint: String| found.push(Shortcoming { message, hint });
+        let missing = tools::missing();
+        if !missing.is_empty() {
+            lacks(
+                format!("Programs that local nodes need are not there: the packages {}.", missing.join(", ")),
+                format!("apt-get install {}", missing.join(" ")),
+            );
+        }
         if !groups::memory_is_limited() {
-            found.push(
+            lacks(
                 "The memory of a local node's size has no effect: there is neither systemd nor a memory cgroup here."
                     .into(),
+                "run local nodes on a machine whose process 1 is systemd".into(),
             );
         }
         if !Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
-            found.push("This machine has cgroup version 1: the `memory` of an app is accepted on a local node, but not enforced.".into());
+            lacks(
+                "This machine has cgroup version 1: the `memory` of an app is accepted on a local node, but not enforced.".into(),
+                "boot it with systemd.unified_cgroup_hierarchy=1, or a newer system".into(),
+            );
         }
         if let Some(table) = network::foreign_drop() {
-            found.push(format!(
-                "The firewall table `{table}` of this machine drops forwarded packets: local nodes may not reach the network."
-            ));
+            lacks(
+                format!(
+                    "The firewall table `{table}` of this machine drops forwarded packets: local nodes may not reach the network."
+                ),
+                format!("let {table} accept packets from and to 198.18.0.0/15: nft list table {table}"),
+            );
         }
         found
     }

@@ -49,6 +49,11 @@ pub fn install(packages: &[&str]) -> Result<(), LocalError> {
     Ok(())
 }
 
+/// The Debian packages of the programs that are not there.
+pub fn missing() -> Vec<&'static str> {
+    PROGRAMS.iter().filter(|(program, _)| !installed(program)).map(|(_, package)| *package).collect()
+}
+
 fn installed(program: &str) -> bool {
     PATH.split(':').any(|dir| Path::new(dir).join(program).is_file())
 }
