@@ -14,6 +14,7 @@ mod configure;
 mod console;
 mod context;
 mod create_node;
+mod cron;
 mod cron_node;
 mod data;
 mod deactivate;
@@ -163,6 +164,7 @@ enum Command {
     Configure(configure::Configure),
     Console(console::Console),
     CreateNode(create_node::CreateNode),
+    Cron(cron::Cron),
     Deactivate(deactivate::Deactivate),
     DefaultNode(default_node::DefaultNode),
     DestroyNode(destroy_node::DestroyNode),
@@ -290,6 +292,7 @@ fn run(cli: Cli, ui: &Ui, unfinished: &Unfinished) -> Result<(), Failure> {
         Command::Configure(args) => configure::run(&context, args),
         Command::Console(args) => console::run(&context, args),
         Command::CreateNode(args) => create_node::run(&context, args),
+        Command::Cron(args) => cron::run(&context, args),
         Command::Deactivate(args) => deactivate::run(&context, args),
         Command::DefaultNode(args) => default_node::run(&context, args),
         Command::DestroyNode(args) => destroy_node::run(&context, args),

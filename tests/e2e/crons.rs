@@ -132,6 +132,20 @@ fn jobs_run_in_the_live_release_by_their_policy(world: &World) {
         "{warned}"
     );
 
+    // Now, and not at its time.
+    let said = world.ok(["cron", "timed", "fetch"]);
+    assert!(said.contains("timed fetch: ok"), "{said}");
+    assert_eq!(lines("fetched").len(), 2);
+    let said = world.fails(1, ["cron", "timed", "fails"]);
+    assert!(
+        said.contains("the reason") && said.contains("fails of timed did not do its work: It ended with status 3."),
+        "{said}"
+    );
+    let said = world.fails(2, ["cron", "timed", "nothing"]);
+    assert!(said.contains("timed has no cron job nothing on this node; there are: allow, broken, fails,"), "{said}");
+    let said = world.ok(["cron", "timed"]);
+    assert!(said.lines().any(|line| line.starts_with("fails ") && line.contains("failed")), "{said}");
+
     // A time that comes while the job still runs.
     std::fs::write(data.join("wait"), "").expect("it is to wait");
     for name in ["forbid", "allow", "replace"] {
@@ -142,6 +156,8 @@ fn jobs_run_in_the_live_release_by_their_policy(world: &World) {
     for name in ["forbid", "allow", "replace"] {
         due(world, name);
     }
+    let said = both(&world.cloudtool(["cron", "timed", "forbid"]));
+    assert!(said.contains("The job forbid of timed runs already, and may not run twice at once"), "{said}");
     await_running(world, "allow", 2);
     await_running(world, "forbid", 1);
     await_running(world, "replace", 1);

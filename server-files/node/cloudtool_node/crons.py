@@ -135,24 +135,28 @@ def due(instance: str) -> int:
     """The time of a job has come."""
     app, _, name = instance.partition(".")
     ctx = Context.for_nobody("cron", app=app)
-    told = files.read(paths.cron_file(app, name))
     found = state.load(app)
-    if told is None or found is None or not found.at_work:
-        return 0
-    running = jobs(ctx, app, name)
-    concurrency = json.loads(told)["concurrency"]
-    if running and concurrency == "forbid":
+    if found and found.at_work and start(ctx, app, name, "--no-block") is None:
         cron_records.skipped(app, name)
-        return 0
-    if running and concurrency == "replace":
+    return 0
+
+
+def start(ctx, app: str, name: str, how: str) -> str | None:
+    """Starts a job that there is; gives the number of the run, or None where one still goes on and its policy forbids another. `how` is
+    systemd-run's option: `--no-block`, or `--wait` for its end."""
+    told = json.loads(files.read(paths.cron_file(app, name)) or "{}")
+    running = jobs(ctx, app, name) if told else []
+    if not told or (running and told["concurrency"] == "forbid"):
+        return None
+    if running and told["concurrency"] == "replace":
         slots.systemctl(ctx, "stop", *running, check=False)
     number = str(time.time_ns())
-    unit = f"cloudtool-job-{instance}.{number}.service"
+    unit = f"cloudtool-job-{app}.{name}.{number}.service"
     properties = ["KillMode=mixed", f"TimeoutStopSec={2 * STOP_SECONDS}"]
-    argv = ["systemd-run", "--quiet", "--no-block", "--collect", f"--unit={unit}"]
+    argv = ["systemd-run", "--quiet", how, "--collect", f"--unit={unit}"]
     argv += [f"--property={line}" for line in properties]
-    ctx.run([*argv, "--", f"{paths.PROGRAM}/cloudtool-node", "job", instance, number])
-    return 0
+    ctx.run([*argv, "--", f"{paths.PROGRAM}/cloudtool-node", "job", f"{app}.{name}", number])
+    return number
 
 
 class Ended(Exception):

@@ -25,6 +25,8 @@ VERBS = {
     "clone": ("copies", True),
     "config": ("config", True),
     "configured": ("config", False),
+    "cron": ("cron_now", True),
+    "cron_jobs": ("cron_now", False),
     "deactivate": ("activate", True),
     "deploy": ("deploy", True),
     "disable": ("disable", True),

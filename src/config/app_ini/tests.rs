@@ -422,6 +422,15 @@ fn an_app_that_may_sleep() {
 }
 
 #[test]
+fn the_node_of_cron_jobs_is_a_name() {
+    let dir = app(&["app.py"]);
+    let read = |ini: &str| parse_in(dir.path(), &format!("[production]\napp_name = a\nrunner = app.py\n{ini}"));
+    assert_eq!(read("").unwrap().cron_node, None);
+    assert_eq!(read("cron_node = web1\n").unwrap().cron_node.unwrap().as_str(), "web1");
+    assert!(read("cron_node = web1 web2\n").unwrap_err().contains("cron_node"));
+}
+
+#[test]
 fn certificates() {
     use crate::config::settings::{Certificate, OwnCertificate, Tls};
     let dir = app(&["app.py", "empty.pem"]);
