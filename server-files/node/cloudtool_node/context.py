@@ -125,16 +125,12 @@ class Context:
         self.event("warning", message=message)
 
     def secret(self, value: str) -> None:
-        """From now on `value`, and each of its lines, is replaced by *** in every event."""
-        for part in [value, *value.splitlines()]:
-            if len(part) >= 6 and part not in self._secrets:
-                self._secrets.append(part)
-        self._secrets.sort(key=len, reverse=True)
+        """From now on `value`, and each of its lines, is replaced by *** in every event, also as programs write it."""
+        self._secrets = longest_first(self._secrets, value)
 
     def setting(self, value: str) -> None:
         """The same but for results, in which only what we say ourselves is: what people set may be the name of a host, too."""
-        if len(value) >= 6:
-            self._settings = sorted({*self._settings, value}, key=len, reverse=True)
+        self._settings = longest_first(self._settings, value)
 
     def secrets_in(self, text: str) -> None:
         """The same for the passwords of addresses (https://user:password@host/) in a text."""
@@ -262,6 +258,13 @@ class Context:
         for line in lines:
             self.log(source, line.decode("utf-8", "replace").rstrip("\r"))
         return rest
+
+
+def longest_first(known: list[str], value: str) -> list[str]:
+    """With a text that is to be replaced wherever it stands. A short one would be found in other words."""
+    from . import written
+
+    return sorted({*known, *(form for form in written.forms(value) if len(form) >= 6)}, key=len, reverse=True)
 
 
 def replaced(value, secrets: list[str]):

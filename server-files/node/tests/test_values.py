@@ -1,9 +1,11 @@
+import json
 import os
 import tempfile
 import unittest
 from unittest import mock
+from urllib.parse import quote
 
-from cloudtool_node import paths, values
+from cloudtool_node import paths, values, written
 from cloudtool_node.context import Context, Failure, Writer
 
 from .test_state import state
@@ -105,6 +107,19 @@ class Redaction(unittest.TestCase):
         ctx.event("result", locations=["shop.example.com"])
         self.assertEqual([it.get("line") or it["locations"] for it in said], ["at ***", ["shop.example.com"]])
         self.assertEqual(ctx.redacted({"details": "shop.example"}), {"details": "***"})
+
+    def test_a_value_is_found_however_programs_write_it(self):
+        ctx = Context({"verb": "config", "by": "me"}, mock.Mock(spec=Writer))
+        self.addCleanup(ctx.close)
+        value = 'p4ss/w"rd ü\\\nand a second line'
+        ctx.setting(value)
+        printed = [value, repr(value), json.dumps(value), f"https://a:{quote(value, safe='')}@b/"]
+        for text in [*printed, "its line: and a second line"]:
+            self.assertNotRegex(ctx.redacted(text), "p4ss|second", text)
+            # Apache doubles backslashes, and escapes what is not ASCII.
+            logged = text.replace("\\", "\\\\").replace("\n", "\\n").replace("ü", "\\xc3\\xbc")
+            self.assertNotRegex(ctx.redacted(logged), "p4ss|second", logged)
+        self.assertEqual(written.forms("0123abcdef"), {"0123abcdef"})
 
 
 if __name__ == "__main__":
