@@ -192,7 +192,7 @@ fn a_kept_release_starts_with_the_new_password(world: &World) {
 /// Nothing is left of those before.
 fn one_login_each(world: &World) {
     let left = world.node_script(
-        "cd /; runuser -u postgres -- psql -XqAtp 5432 -c \"SELECT count(*) FROM pg_roles WHERE rolcanlogin AND rolname ~ '^keys(\\.r|$)'\"
+        "cd /; runuser -u postgres -- psql -XqAtp 5432 -c \"SELECT count(*) FROM pg_roles WHERE rolcanlogin AND rolname ~ '^keys(\\.r[0-9]+)?$'\"
          mariadb -BNe \"SELECT Priv FROM mysql.global_priv WHERE User = 'keys'\" | grep -o '\"\\*' | wc -l
          grep '^user ct-keys ' /var/lib/redis/cloudtool.acl | grep -o ' #' | wc -l
          ls /var/lib/cloudtool/secrets/keys/* | grep -c '^password'
