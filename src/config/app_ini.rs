@@ -76,6 +76,8 @@ const KEYS: [&str; 30] = [
     "service.NAME",
 ];
 
+const SECTIONS: &str = ": there are [production], [env], [backup], [process:NAME] and [cron:NAME]";
+
 /// Old keys that do nothing, and what to use.
 const WITHOUT_EFFECT: [(&str, &str); 2] = [
     (
@@ -106,13 +108,14 @@ pub fn load(dir: &Path, known_services: &[&str]) -> Result<AppConfig, Error> {
 pub fn parse(path: &Path, dir: &Path, text: &str, known_services: &[&str]) -> Result<AppConfig, Error> {
     let dialect =
         Dialect { literal: |section| section == "env", bare: |key| key.starts_with("service.") && !key.contains(' ') };
-    let (file, problems) = ini_file::parse(path, text, &dialect);
+    let (file, mut problems) = ini_file::parse(path, text, &dialect);
+    let file = file.together(&mut problems);
     let empty = Section { name: "production".to_owned(), line: 1, entries: Vec::new() };
     let production = file.section("production").unwrap_or(&empty);
     let mut reader =
         Reader { file: &file, section: production, dir, problems, warnings: Vec::new(), named: Vec::new() };
     if file.section("production").is_none() {
-        reader.problems.push(file.problem(None, "[production]", "the section is missing"));
+        reader.problems.push(file.problem(Some(empty.line), "[production]", "the section is missing"));
     }
     reader.check_names();
     let name = reader.app_name();
@@ -136,10 +139,14 @@ impl<'a> Reader<'a> {
             if !["production", "env", "backup", ""].contains(&name)
                 && ![processes::KIND, crons::KIND].iter().any(|kind| name.starts_with(kind))
             {
-                let mut problem =
-                    self.file.problem(Some(section.line), format!("[{}]", section.name), "unknown section");
-                problem.suggestion = nearest(name, ["production", "env", "backup", "process:NAME", "cron:NAME"]);
-                self.problems.push(problem);
+                let suggestion = nearest(name, ["production", "env", "backup", "process:NAME", "cron:NAME"]);
+                let others = if suggestion.is_none() { SECTIONS } else { "" };
+                let problem = self.file.problem(
+                    Some(section.line),
+                    format!("[{}]", section.name),
+                    format!("unknown section{others}"),
+                );
+                self.problems.push(Problem { suggestion, ..problem });
             }
         }
         for entry in &self.section.entries {
@@ -158,11 +165,7 @@ impl<'a> Reader<'a> {
 
     fn app_name(&mut self) -> Option<AppName> {
         if self.section.entry("app_name").is_none() {
-            self.problems.push(self.file.problem(
-                None,
-                "production.app_name",
-                "the key is missing: every app has a name",
-            ));
+            self.missing("app_name", "every app has a name");
         }
         let (line, text) = self.one("app_name")?;
         let lower = text.to_lowercase();
@@ -333,5 +336,7 @@ impl<'a> Reader<'a> {
     }
 }
 
+#[cfg(test)]
+mod hundred;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@
 //! and does not end the reading.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
 use std::path::{Path, PathBuf};
 
 use ini::{Ini, ParseOption};
@@ -63,6 +64,37 @@ impl Entry {
 impl IniFile {
     pub fn section(&self, name: &str) -> Option<&Section> {
         self.sections.iter().find(|section| section.name == name)
+    }
+
+    /// Puts sections that are there twice together: that was refused, and what stands in them is to be looked at nonetheless. A key
+    /// that is in both is a problem.
+    pub fn together(self, problems: &mut Vec<Problem>) -> Self {
+        let mut whole = IniFile { path: self.path, sections: Vec::new() };
+        let (mut places, mut lines) = (HashMap::new(), HashMap::new());
+        for mut section in self.sections {
+            // What has no name is not one section.
+            if section.name.is_empty() {
+                whole.sections.push(section);
+                continue;
+            }
+            let place = *places.entry(section.name.clone()).or_insert(whole.sections.len());
+            section.entries.retain(|entry| match lines.entry((place, entry.key.clone())) {
+                Slot::Vacant(slot) => {
+                    slot.insert(entry.line);
+                    true
+                }
+                Slot::Occupied(first) => {
+                    let message = format!("the key is in line {} already", first.get());
+                    problems.push(whole.problem(Some(entry.line), format!("{}.{}", section.name, entry.key), message));
+                    false
+                }
+            });
+            match whole.sections.get_mut(place) {
+                Some(first) => first.entries.extend(section.entries),
+                None => whole.sections.push(section),
+            }
+        }
+        whole
     }
 
     /// A problem of this file.

@@ -123,7 +123,8 @@ pub fn load(path: Option<&Path>) -> Result<UserConfig, Error> {
 
 /// Checks the text of a user's configuration; `path` is for the messages.
 pub fn parse(path: &Path, text: &str) -> Result<UserConfig, Error> {
-    let (file, problems) = ini_file::parse(path, text, &DIALECT);
+    let (file, mut problems) = ini_file::parse(path, text, &DIALECT);
+    let file = file.together(&mut problems);
     let mut config = UserConfig {
         path: Some(path.to_owned()),
         defaults: Defaults::default(),

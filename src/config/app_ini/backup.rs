@@ -2,7 +2,6 @@
 
 use super::reader::Reader;
 use crate::config::calendar;
-use crate::config::error::nearest;
 use crate::config::ini_file::Entry;
 use crate::config::paths::{self, Is};
 use crate::config::settings::{BackupPlan, When};
@@ -23,10 +22,8 @@ impl Reader<'_> {
                 "to" => once(&mut plan.to, text),
                 "keep" => values::keep(&text).and_then(|rules| once(&mut plan.keep, rules)),
                 "check" => self.check(entry, &text).and_then(|words| once(&mut plan.check, words)),
-                key => {
-                    let mut problem = self.file.problem(Some(entry.line), format!("backup.{key}"), "unknown key");
-                    problem.suggestion = nearest(key, KEYS);
-                    self.problems.push(problem);
+                _ => {
+                    self.unknown_key(section, entry, &KEYS);
                     continue;
                 }
             };

@@ -48,13 +48,15 @@ impl Reader<'_> {
     /// Of keys that exclude each other there is one.
     fn exactly_one(&mut self, section: &Section, keys: &[&str], what: &str) {
         let entries: Vec<&Entry> = section.entries.iter().filter(|entry| keys.contains(&entry.key.as_str())).collect();
-        let message = format!("one of {} {what}", keys.join(", "));
-        let (line, key) = match entries.as_slice() {
-            [_] => return,
-            [] => (section.line, format!("[{}]", section.name)),
-            [.., second] => (second.line, format!("{}.{}", section.name, second.key)),
+        let Some((first, others)) = entries.split_first() else {
+            let message = format!("one of {} {what}", keys.join(", "));
+            self.problems.push(self.file.problem(Some(section.line), format!("[{}]", section.name), message));
+            return;
         };
-        self.problems.push(self.file.problem(Some(line), key, message));
+        for other in others {
+            let message = format!("{} in line {} {what} already", first.key, first.line);
+            self.note(section, other, Err(message));
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::reader::Reader;
 use crate::config::command;
-use crate::config::error::nearest;
+use crate::config::error::{Problem, nearest};
 use crate::config::ini_file::{Entry, Section};
 use crate::config::settings::Process;
 use crate::config::values;
@@ -74,9 +74,10 @@ impl<'a> Reader<'a> {
 
     pub fn unknown_key(&mut self, section: &Section, entry: &Entry, known: &[&str]) {
         let key = format!("{}.{}", section.name, entry.key);
-        let mut problem = self.file.problem(Some(entry.line), key, "unknown key");
-        problem.suggestion = nearest(&entry.key, known.iter().copied());
-        self.problems.push(problem);
+        let suggestion = nearest(&entry.key, known.iter().copied());
+        let others = if suggestion.is_none() { format!(": there are {}", known.join(", ")) } else { String::new() };
+        let problem = self.file.problem(Some(entry.line), key, format!("unknown key{others}"));
+        self.problems.push(Problem { suggestion, ..problem });
     }
 
     /// Keeps what is wrong with an entry.

@@ -59,7 +59,8 @@ impl<'a> Reader<'a> {
     }
 
     pub fn missing(&mut self, key: &str, message: &str) {
-        self.problems.push(self.file.problem(None, full_key(key), format!("the key is missing: {message}")));
+        let line = Some(self.section.line);
+        self.problems.push(self.file.problem(line, full_key(key), format!("the key is missing: {message}")));
     }
 
     pub fn problem(&mut self, line: usize, key: &str, message: impl Into<String>) {

@@ -192,9 +192,9 @@ fn backups_by_themselves() {
 fn what_is_missing() {
     let dir = app(&[]);
     insta::assert_snapshot!(parse_in(dir.path(), "").unwrap_err(), @r"
-    app.ini: [production]: the section is missing
-    app.ini: production.app_name: the key is missing: every app has a name
-    app.ini: production.runner: the key is missing: a Python app names the file that has `application`, e.g. runner = app.py
+    app.ini:1: [production]: the section is missing
+    app.ini:1: production.app_name: the key is missing: every app has a name
+    app.ini:1: production.runner: the key is missing: a Python app names the file that has `application`, e.g. runner = app.py
     ");
     let error = load(dir.path(), &SERVICES).unwrap_err();
     assert!(matches!(error, Error::NoAppIni(_)));
@@ -268,7 +268,7 @@ fn platforms() {
     assert_eq!(what_runs("runner = command:node s.js"), Ok((Platform::Command, node(), None)));
     assert_eq!(what_runs("runner = command:node s.js\nplatform = php"), Ok((Platform::Php, node(), None)));
     assert_eq!(what_runs("runner = command:node s.js\nrequirements = app.py"), Ok((Platform::Python, node(), None)));
-    insta::assert_snapshot!(what_runs("platform = command\n").unwrap_err(), @"app.ini: production.runner: the key is missing: the platform command runs one, e.g. runner = command:node server.js");
+    insta::assert_snapshot!(what_runs("platform = command\n").unwrap_err(), @"app.ini:1: production.runner: the key is missing: the platform command runs one, e.g. runner = command:node server.js");
     insta::assert_snapshot!(what_runs("runner = command:node\nphp_root = site\n[env]\nPORT = 1\n").unwrap_err(), @r#"
     app.ini:3: production.runner: a command answers all that is not in static/: it has neither the platform static nor a php_root
     app.ini:6: env.PORT: this variable is set by the node for a command
@@ -292,7 +292,7 @@ fn processes() {
     app.ini:4: [process:web]: web is the app itself: its command is the runner
     app.ini:5: [process:A]: after the colon stands a name: up to 20 lower-case letters, digits, '-' and '_', beginning with a letter
     app.ini:6: [process:]: after the colon stands a name: up to 20 lower-case letters, digits, '-' and '_', beginning with a letter
-    app.ini:7: [proces:x]: unknown section
+    app.ini:7: [proces:x]: unknown section: there are [production], [env], [backup], [process:NAME] and [cron:NAME]
     app.ini:8: process:w.command: the key is missing: a process runs a command, e.g. command = python3 worker.py
     app.ini:9: process:w.comand: unknown key, did you mean "command"?
     app.ini:10: process:w.count: "-1" is not a number from 0 to 100
@@ -313,8 +313,8 @@ fn crons() {
     app.ini:4: [cron:x]: one of run, fetch says what it does
     app.ini:6: cron:y.at: "3:15" is not a time of the day like 03:15
     app.ini:7: cron:y.every: "7m" does not go into an hour or a day: 1m, 2m, 5m, 10m, 15m, 20m, 30m, 1h, 2h, 3h, 4h, 6h, 8h, 12h and 24h do
-    app.ini:7: cron:y.every: one of every, at, schedule says when it runs
-    app.ini:9: cron:y.fetch: one of run, fetch says what it does
+    app.ini:7: cron:y.every: at in line 6 says when it runs already
+    app.ini:9: cron:y.fetch: run in line 8 says what it does already
     app.ini:11: cron:z.schedule: "* * * *" is no line of a crontab: that has five fields (minute, hour, day of the month, month, day of the week), as in 15 3 * * 1-5, or is @hourly, @daily, @weekly, @monthly or @yearly
     app.ini:12: cron:z.fetch: "x" is not a URL path: it starts with one '/', without scheme and host
     app.ini:13: cron:z.concurrency: "maybe" is not forbid, allow or replace
