@@ -27,6 +27,10 @@ pub enum Kind {
     Cancelled,
     /// A cloud's API failed.
     Provider,
+    /// `--expect`: the plan is no longer what an update would do. Nothing was changed.
+    PlanOutdated,
+    /// `diff`, which says 1 where there is a difference, could not compare.
+    Trouble,
 }
 
 impl Kind {
@@ -34,7 +38,7 @@ impl Kind {
     pub fn exit_code(self) -> u8 {
         match self {
             Kind::Failed => 1,
-            Kind::Usage => 2,
+            Kind::Usage | Kind::Trouble => 2,
             Kind::PlanHasChanges => 3,
             Kind::Authentication => 4,
             Kind::Unreachable => 5,
@@ -43,15 +47,16 @@ impl Kind {
             Kind::NeedsPerson => 8,
             Kind::Cancelled => 9,
             Kind::Provider => 10,
+            Kind::PlanOutdated => 11,
         }
     }
 
-    /// The kind behind an exit status of this program; `None` for success and what it never ends with.
+    /// The kind behind an exit status of this program, for 2 the one of all commands; `None` for success and what it never ends with.
     pub fn of_exit_code(code: u8) -> Option<Self> {
         Kind::ALL.into_iter().find(|kind| kind.exit_code() == code)
     }
 
-    const ALL: [Kind; 10] = [
+    const ALL: [Kind; 11] = [
         Kind::Failed,
         Kind::Usage,
         Kind::PlanHasChanges,
@@ -62,6 +67,7 @@ impl Kind {
         Kind::NeedsPerson,
         Kind::Cancelled,
         Kind::Provider,
+        Kind::PlanOutdated,
     ];
 
     /// The stable name in `--json` output.
@@ -77,6 +83,8 @@ impl Kind {
             Kind::NeedsPerson => "needs-person",
             Kind::Cancelled => "cancelled",
             Kind::Provider => "provider",
+            Kind::PlanOutdated => "plan-outdated",
+            Kind::Trouble => "trouble",
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What is new: which contents must travel, and which files a person would call added, changed or removed. Pure.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::diff::{Change, Difference};
 use super::manifest::{FileEntry, Manifest};
 
 /// The files whose contents a node does not have: one file a content, in the order of the manifest. `have` holds `SHA256:MODE`.
@@ -13,7 +14,7 @@ pub fn to_send<'a>(manifest: &'a Manifest, have: &HashSet<String>) -> Vec<&'a Fi
 }
 
 /// Paths, sorted.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changes {
     pub added: Vec<String>,
     pub changed: Vec<String>,
@@ -23,29 +24,21 @@ pub struct Changes {
 impl Changes {
     /// What differs from `old` to `new`: files by content and mode, links by target, empty directories.
     pub fn between(old: &Manifest, new: &Manifest) -> Self {
-        let (old, new) = (by_path(old), by_path(new));
         let mut changes = Changes::default();
-        for (path, what) in &new {
-            match old.get(path) {
-                None => changes.added.push((*path).to_owned()),
-                Some(before) if before != what => changes.changed.push((*path).to_owned()),
-                Some(_) => {}
-            }
+        for difference in Difference::between(old, new) {
+            let list = match difference.change() {
+                Change::Added => &mut changes.added,
+                Change::Changed => &mut changes.changed,
+                Change::Removed => &mut changes.removed,
+            };
+            list.push(difference.path);
         }
-        changes.removed = old.keys().filter(|path| !new.contains_key(*path)).map(|path| (*path).to_owned()).collect();
         changes
     }
 
     pub fn is_empty(&self) -> bool {
         self.added.is_empty() && self.changed.is_empty() && self.removed.is_empty()
     }
-}
-
-fn by_path(manifest: &Manifest) -> BTreeMap<&str, String> {
-    let files = manifest.files.iter().map(|file| (file.path.as_str(), file.key()));
-    let links = manifest.links.iter().map(|link| (link.path.as_str(), format!("-> {}", link.target)));
-    let dirs = manifest.dirs.iter().map(|dir| (dir.as_str(), "/".to_owned()));
-    files.chain(links).chain(dirs).collect()
 }
 
 #[cfg(test)]

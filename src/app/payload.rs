@@ -67,6 +67,20 @@ pub fn write<W: Write>(
     })
 }
 
+/// The whole content of a file of the app, which must be what the manifest says.
+///
+/// Errors: as [`write`].
+pub fn read(root: &Path, entry: &FileEntry) -> Result<Vec<u8>, Error> {
+    let mut content = Content::open(root, entry)?;
+    let mut bytes = vec![0; usize::try_from(entry.size).unwrap_or(usize::MAX)];
+    let mut at = 0;
+    while at < bytes.len() {
+        at += content.read(&mut bytes[at..])?;
+    }
+    content.check()?;
+    Ok(bytes)
+}
+
 /// Sends what is packed until there is no more.
 fn send<W: Write>(packed: Receiver<Vec<u8>>, mut out: W, after_each: &mut dyn FnMut()) -> io::Result<()> {
     for piece in packed {
@@ -198,7 +212,7 @@ fn is_dense(root: &Path, file: &FileEntry) -> bool {
     file.size > SMALL && (is_dense_name(&file.path) || begins().is_ok_and(|sample| !compresses(&sample)))
 }
 
-fn is_dense_name(path: &str) -> bool {
+pub(super) fn is_dense_name(path: &str) -> bool {
     let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
     DENSE.contains(&extension.as_str())
 }

@@ -20,6 +20,7 @@ mod data;
 mod deactivate;
 mod default_node;
 mod destroy_node;
+mod diff;
 mod disable;
 mod doctor;
 mod enable;
@@ -44,6 +45,7 @@ mod login_keys;
 mod logs;
 mod man;
 mod move_app;
+mod plan;
 mod ps;
 mod query;
 mod ranges;
@@ -168,6 +170,7 @@ enum Command {
     Deactivate(deactivate::Deactivate),
     DefaultNode(default_node::DefaultNode),
     DestroyNode(destroy_node::DestroyNode),
+    Diff(diff::Diff),
     Disable(disable::Disable),
     Doctor(doctor::Doctor),
     Enable(enable::Enable),
@@ -296,6 +299,7 @@ fn run(cli: Cli, ui: &Ui, unfinished: &Unfinished) -> Result<(), Failure> {
         Command::Deactivate(args) => deactivate::run(&context, args),
         Command::DefaultNode(args) => default_node::run(&context, args),
         Command::DestroyNode(args) => destroy_node::run(&context, args),
+        Command::Diff(args) => diff::run(&context, args),
         Command::Disable(args) => disable::run(&context, args),
         Command::Doctor(args) => doctor::run(&context, args),
         Command::Enable(args) => enable::run(&context, args),

@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::context::{Context, show};
-use super::{NodeChoice, cron_node, data, lent, setup_node};
+use super::{NodeChoice, cron_node, data, lent, plan, setup_node};
 use crate::app::payload;
 use crate::config::{AppConfig, referred};
 use crate::deploy::{Action, Plan, Probe, Remote, Source};
@@ -37,6 +37,11 @@ pub(super) struct Update {
     /// With --plan: exit with 3 when there is something to do
     #[arg(long, requires = "plan")]
     exit_code: bool,
+    /// Only do what this plan says (a file that --plan --json printed, or -); nothing, when the app, its node or the directory has changed since
+    ///
+    /// The plan also says what the command line does not: the node, the locations, --name and --force.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["plan", "force"])]
+    expect: Option<PathBuf>,
     /// Make a new release even when nothing changed
     #[arg(short, long)]
     force: bool,
@@ -53,6 +58,11 @@ pub(super) struct Update {
 
 pub(super) fn run(context: &Context, args: Update) -> Result<(), Failure> {
     let start = Instant::now();
+    let expected = args.expect.as_deref().map(plan::read).transpose()?;
+    let args = match &expected {
+        Some(plan) => as_planned(args, plan),
+        None => args,
+    };
     let services = context.services()?;
     let mut config = Source::config(&args.dir, args.name.as_ref(), &services)?;
     for warning in &config.warnings {
@@ -64,14 +74,18 @@ pub(super) fn run(context: &Context, args: Update) -> Result<(), Failure> {
     // What is wrong with it is said before anything is done.
     let schedule = if args.plan { None } else { data::schedule(context, config.settings.backup.as_ref())? };
     let certificate = if args.plan { None } else { certificate(context, &args.dir, &config)? };
-    let mut steps = context.ui.steps();
+    let mut steps = if args.plan { context.ui.for_a_question().steps() } else { context.ui.steps() };
     let (source, mut remote) = prepare(context, &args.dir, config, &services, &node, &mut steps)?;
+    let whole = args.plan || expected.is_some();
     let (plan, scheduled, answer) = loop {
-        let probe = look(context, &mut remote, &source, &locations, args.plan, &mut steps)?;
+        let probe = look(context, &mut remote, &source, &locations, whole, &mut steps)?;
         let locations = or_default(locations.clone(), &probe, &node, &source.config.name)?;
         let plan = Plan::new(&source, &locations, &probe, &node.name, args.force)?;
         if args.plan {
             return show_plan(context, &plan, args.exit_code);
+        }
+        if let (Some(expected), Some(file)) = (&expected, &args.expect) {
+            plan::require(expected, &plan, &probe, file, (&source.dir, &source.manifest))?;
         }
         let scheduled = probe.app.as_ref().is_some_and(|app| app.scheduled);
         if plan.action == Action::Nothing {
@@ -100,6 +114,17 @@ pub(super) fn run(context: &Context, args: Update) -> Result<(), Failure> {
     report(context, &plan, &node, &answer, start);
     print_timings(&context.ui, args.timings, start, &remote);
     set
+}
+
+/// What the command line does not say, the plan does.
+fn as_planned(mut args: Update, plan: &Plan) -> Update {
+    if args.hosts.is_empty() {
+        args.hosts.clone_from(&plan.locations);
+    }
+    args.name.get_or_insert_with(|| plan.app.clone());
+    args.node.node.get_or_insert_with(|| plan.node.clone());
+    args.force = plan.forced;
+    args
 }
 
 /// Tells the node when to back the app up by itself, each time: where to, and with which secrets, may have changed.
@@ -151,7 +176,7 @@ fn bring_certificate(
 }
 
 /// Reads the directory while the connection is made: both take about as long.
-fn prepare(
+pub(super) fn prepare(
     context: &Context,
     dir: &Path,
     config: AppConfig,
@@ -177,7 +202,7 @@ fn prepare(
 }
 
 /// Asks the node what it has; a node program of another version is exchanged first.
-fn look(
+pub(super) fn look(
     context: &Context,
     remote: &mut Remote,
     source: &Source,
@@ -202,7 +227,7 @@ fn look(
 }
 
 /// Without a location anywhere: where the app is already; on a local node APP.localhost, else the node's own name, as toppcloud did.
-fn or_default(
+pub(super) fn or_default(
     locations: Vec<Location>,
     probe: &Probe,
     node: &NodeRecord,
@@ -235,7 +260,7 @@ fn apply(
 ) -> Result<Option<Value>, Failure> {
     let services: Vec<&str> = source.config.settings.services.iter().map(|service| service.name.as_str()).collect();
     let settings = service_settings(context, &services)?;
-    let mut request = plan.request(source, &args.note, context.keep()?, &settings, args.force);
+    let mut request = plan.request(source, &args.note, context.keep()?, &settings);
     request["lock_timeout"] = json!(args.lock_timeout);
     request["elsewhere"] = lent::arrange(context, source, remote, steps)?;
     let uploads = plan.uploads(source, probe);
@@ -243,7 +268,7 @@ fn apply(
     let steps = std::cell::RefCell::new(steps);
     let mut write = |out: &mut dyn std::io::Write| {
         let sent = payload::write(&source.dir, &uploads, out, &mut |bytes| {
-            steps.borrow().bytes(bytes, plan.upload_bytes);
+            steps.borrow().bytes(bytes, plan.upload.bytes);
         });
         sent.map(|_| ()).map_err(|error| {
             let text = error.to_string();
@@ -251,7 +276,7 @@ fn apply(
             std::io::Error::other(text)
         })
     };
-    let payload = Payload { bytes: plan.upload_bytes, wanted_by: "stage", write: &mut write };
+    let payload = Payload { bytes: plan.upload.bytes, wanted_by: "stage", write: &mut write };
     let answer = remote.call_with_payload(request, payload, &mut |event| show(&mut steps.borrow_mut(), event));
     match (answer, local) {
         // A file that changed under our hands is the reason; the broken conversation only its consequence.
@@ -304,41 +329,9 @@ fn print_timings(ui: &Ui, wanted: bool, start: Instant, remote: &Remote) {
 }
 
 fn show_plan(context: &Context, plan: &Plan, exit_code: bool) -> Result<(), Failure> {
-    context.ui.answer(plan, |ui| print_plan(ui, plan));
+    context.ui.answer(plan, |ui| plan::print(ui, plan));
     if exit_code && plan.action != Action::Nothing {
         return Err(Failure::new(Kind::PlanHasChanges, format!("{} is not up to date on {}", plan.app, plan.node)));
     }
     Ok(())
-}
-
-fn print_plan(ui: &Ui, plan: &Plan) {
-    let live = plan.live.as_ref().map(ToString::to_string).unwrap_or_default();
-    match plan.action {
-        Action::Nothing => return ui.line(format!("{}: nothing to do, {live} on {} is the same", plan.app, plan.node)),
-        Action::AddLocations => ui.line(format!("{}: {live} on {} gets new locations", plan.app, plan.node)),
-        Action::Release => ui.line(format!("{}: a new release on {} follows {live}", plan.app, plan.node)),
-        Action::Create => ui.line(format!("{}: the first release on {}", plan.app, plan.node)),
-    }
-    let list = |title: &str, items: &[String]| {
-        if !items.is_empty() {
-            ui.line(format!("  {title}: {}", items.join(", ")));
-        }
-    };
-    let many = |title: &str, sign: &str, files: &[String]| {
-        for file in files.iter().take(20) {
-            ui.line(format!("  {sign} {file}"));
-        }
-        if files.len() > 20 {
-            ui.line(format!("  {sign} ... and {} more {title}", files.len() - 20));
-        }
-    };
-    list("locations", &plan.new_locations.iter().map(ToString::to_string).collect::<Vec<_>>());
-    many("added", "+", &plan.files.added);
-    many("changed", "~", &plan.files.changed);
-    many("removed", "-", &plan.files.removed);
-    ui.line(format!("  upload: {} files, {:.1} MB", plan.upload_files, plan.upload_bytes as f64 / 1e6));
-    list("packages", &plan.new_packages);
-    list("services", &plan.new_services);
-    list("settings that change", &plan.changed_settings);
-    list("hooks", &plan.hooks);
 }

@@ -3,17 +3,21 @@
 //! Deciding is pure: [`Plan`] is computed from what is to be deployed ([`Source`]), what the node says ([`Probe`]) and what
 //! the user asked for. Doing is thin: [`Remote`] carries the requests over and hands the events on.
 
+pub mod contents;
 mod lent;
+mod outdated;
 mod plan;
 mod probe;
 mod remote;
+mod settings_diff;
 mod slot_conf;
 mod source;
 
 pub use lent::{Lent, Place};
-pub use plan::{Action, Plan};
+pub use plan::{Action, Basis, Besides, FORMAT, MadeFrom, Plan, Upload};
 pub use probe::{AppFacts, Lock, NodeFacts, Probe};
 pub use remote::{Installed, Remote};
+pub use settings_diff::Names;
 pub use source::Source;
 
 use crate::error::{Explain, Kind};

@@ -1,41 +1,49 @@
 //! The plan of an update: what would be done, computed without touching anything.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::settings_diff::{self, Names};
 use super::{Error, Probe, Source};
 use crate::app::{FileEntry, changes};
 use crate::config::Settings;
 use crate::names::{AppName, Location, ReleaseId};
 use crate::node::Program;
 
-/// What an update would do.
-#[derive(Debug, Clone, Serialize)]
+/// Of the JSON document; another number where a field means something else than it did.
+pub const FORMAT: u32 = 1;
+
+/// What an update would do. As a JSON document it is described in docs/book/src/reviewing.md.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
+    pub format: u32,
     pub app: AppName,
     pub node: String,
     pub action: Action,
     /// The release that serves now.
     pub live: Option<ReleaseId>,
+    /// A new release is made even when nothing changed.
+    pub forced: bool,
     /// All locations afterwards that were asked for.
     pub locations: Vec<Location>,
     pub new_locations: Vec<Location>,
-    /// How many contents travel, and their bytes.
-    pub upload_files: usize,
-    pub upload_bytes: u64,
+    pub upload: Upload,
     /// Paths; only known when the node was asked for its manifest.
     pub files: changes::Changes,
-    pub new_packages: Vec<String>,
-    pub new_services: Vec<String>,
+    pub packages: Names,
+    pub services: Names,
     /// Names of settings that differ; values are not shown, they may be secret.
-    pub changed_settings: Vec<String>,
+    pub settings: Vec<String>,
+    /// Why there is a new release when nothing of the above says it.
+    pub besides: Option<Besides>,
     pub hooks: Vec<String>,
+    pub made_from: MadeFrom,
 }
 
 /// The kinds of an update.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// The app is not on the node.
@@ -45,6 +53,45 @@ pub enum Action {
     /// The release is live already, a location is new.
     AddLocations,
     Nothing,
+}
+
+/// What travels.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upload {
+    /// Contents, each once.
+    pub files: usize,
+    pub bytes: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Besides {
+    /// The live release is the same, and does not run.
+    NotRunning,
+    /// This program makes something else of app.ini than the one that made the live release, or a service of the user's own has changed.
+    MadeDifferently,
+}
+
+/// All that a plan depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MadeFrom {
+    /// The version of what this program puts on nodes.
+    pub program: String,
+    /// Of the directory: its files and settings, and what this program makes of them.
+    pub digest: String,
+    /// What the app was on the node; only known when the node was asked for it.
+    pub basis: Option<Basis>,
+}
+
+/// All of an app on its node that its next release builds on (basis.py).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Basis {
+    pub live: Option<ReleaseId>,
+    pub locations: Vec<Location>,
+    /// Which of its databases and directories it works on, by service; not there: the first.
+    pub shares: BTreeMap<String, u32>,
+    /// A word for what is set (`cloudtool config`).
+    pub set: Option<String>,
 }
 
 impl Plan {
@@ -78,31 +125,50 @@ impl Plan {
         }
         let before = app.and_then(|app| app.settings.as_ref());
         let mut plan = Plan {
+            format: FORMAT,
             app: source.config.name.clone(),
             node: node.to_owned(),
             action,
             live,
+            forced: force,
             locations: wanted,
             new_locations,
-            upload_files: 0,
-            upload_bytes: 0,
+            upload: Upload::default(),
             files: changes::Changes::default(),
-            new_packages: added(before.map(|s| s.packages.as_slice()), &settings.packages),
-            new_services: added(
-                before.map(|s| s.services.iter().map(|service| service.name.clone()).collect::<Vec<_>>()).as_deref(),
-                &settings.services.iter().map(|service| service.name.clone()).collect::<Vec<_>>(),
-            ),
-            changed_settings: before.map(|before| changed_settings(before, settings)).unwrap_or_default(),
+            packages: settings_diff::packages(before, settings),
+            services: settings_diff::services(before, settings),
+            settings: before.map(|before| settings_diff::settings(before, settings)).unwrap_or_default(),
+            besides: None,
             hooks: settings.update_fetch.iter().map(describe_hook).collect(),
+            made_from: MadeFrom {
+                program: Program::version().to_owned(),
+                digest: source.digest.clone(),
+                basis: probe.basis.clone(),
+            },
         };
         if matches!(plan.action, Action::Create | Action::Release) {
             let travelling = plan.uploads(source, probe);
-            plan.upload_files = travelling.len();
-            plan.upload_bytes = travelling.iter().map(|file| file.size).sum();
+            plan.upload = Upload { files: travelling.len(), bytes: travelling.iter().map(|file| file.size).sum() };
             let old = app.and_then(|app| app.manifest.clone()).unwrap_or_default();
             plan.files = changes::Changes::between(&old, &source.manifest);
         }
+        plan.besides = plan.reason_of_another_kind(probe);
         Ok(plan)
+    }
+
+    /// Only for somebody who looks: otherwise the node does not say what the live release is made of.
+    fn reason_of_another_kind(&self, probe: &Probe) -> Option<Besides> {
+        let app = probe.app.as_ref().filter(|app| app.settings.is_some())?;
+        let shown = !self.files.is_empty()
+            || !self.settings.is_empty()
+            || !self.packages.is_empty()
+            || !self.services.is_empty();
+        match self.action {
+            Action::Release if shown || self.forced => None,
+            Action::Release if app.digest.as_ref() == Some(&self.made_from.digest) => Some(Besides::NotRunning),
+            Action::Release => Some(Besides::MadeDifferently),
+            _ => None,
+        }
     }
 
     /// The files whose contents travel.
@@ -111,16 +177,17 @@ impl Plan {
         changes::to_send(&source.manifest, probe.app.as_ref().map_or(&none, |app| &app.have))
     }
 
-    /// The `deploy` request that carries it out.
-    pub fn request(&self, source: &Source, note: &str, keep: u32, service_settings: &Value, force: bool) -> Value {
+    /// The `deploy` request that carries it out, if the app is still what the plan was made from.
+    pub fn request(&self, source: &Source, note: &str, keep: u32, service_settings: &Value) -> Value {
+        let expect = self.made_from.basis.as_ref().map_or_else(|| json!({"live": self.live}), |basis| json!(basis));
         json!({
             "verb": "deploy",
             "program": Program::version(),
             "app": self.app,
             "digest": source.digest,
             "note": note,
-            "expect": {"live": self.live},
-            "force": force,
+            "expect": expect,
+            "force": self.forced,
             "locations": self.locations,
             "settings": source.config.settings,
             "slot_conf": source.slot_conf,
@@ -137,30 +204,6 @@ fn unset(settings: &Settings, set: &[String]) -> Vec<String> {
     let Some(config) = &settings.config else { return Vec::new() };
     let lacking = |name: &&String| !set.contains(name) && !config.default.contains_key(*name);
     config.required.iter().filter(lacking).cloned().collect()
-}
-
-fn added(before: Option<&[String]>, now: &[String]) -> Vec<String> {
-    let before: BTreeSet<&String> = before.unwrap_or_default().iter().collect();
-    now.iter().filter(|name| !before.contains(name)).cloned().collect()
-}
-
-/// The top-level names of settings that differ, and `env.NAME` for variables.
-fn changed_settings(before: &Settings, now: &Settings) -> Vec<String> {
-    // Settings are plain data: they always serialise.
-    let (Ok(Value::Object(old)), Ok(Value::Object(new))) = (serde_json::to_value(before), serde_json::to_value(now))
-    else {
-        return Vec::new();
-    };
-    let mut changed: Vec<String> = new
-        .iter()
-        .filter(|(name, value)| *name != "env" && old.get(*name) != Some(value))
-        .map(|(name, _)| name.clone())
-        .collect();
-    let names: BTreeSet<&String> = before.env.keys().chain(now.env.keys()).collect();
-    changed.extend(
-        names.into_iter().filter(|name| before.env.get(*name) != now.env.get(*name)).map(|name| format!("env.{name}")),
-    );
-    changed
 }
 
 fn describe_hook(fetch: &crate::config::Fetch) -> String {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Error;
+use super::{Basis, Error};
 use crate::app::Manifest;
 use crate::config::Settings;
 use crate::names::{AppName, Location, ReleaseId};
@@ -19,6 +19,9 @@ pub struct Probe {
     /// The names of what is set for the app (`cloudtool config`), also when it is not there.
     #[serde(default)]
     pub values: Vec<String>,
+    /// What the app is, when a plan was asked for.
+    #[serde(default)]
+    pub basis: Option<Basis>,
     /// Which of the asked locations belong to another app, and to which.
     #[serde(default)]
     pub taken: BTreeMap<String, String>,
@@ -48,11 +51,19 @@ pub struct AppFacts {
     pub live: Option<ReleaseId>,
     pub previous: Option<ReleaseId>,
     pub slot: Option<String>,
+    /// When the live release was switched to, and by whom.
+    #[serde(default)]
+    pub since: Option<String>,
+    #[serde(default)]
+    pub by: Option<String>,
     #[serde(default)]
     pub locations: Vec<Location>,
     /// The live release is what we asked about, and runs.
     #[serde(default)]
     pub same: bool,
+    /// Of the live release.
+    #[serde(default)]
+    pub digest: Option<String>,
     /// The node backs it up by itself.
     #[serde(default)]
     pub scheduled: bool,

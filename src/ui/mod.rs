@@ -35,6 +35,9 @@ pub struct Ui {
     json: bool,
     verbosity: i8,
     colour: bool,
+    /// Standard output is a terminal; and is coloured.
+    data_terminal: bool,
+    data_colour: bool,
     interactive: bool,
     assume_yes: bool,
     /// The node the talk is about, where there are several at once.
@@ -47,13 +50,20 @@ impl Ui {
         let stderr = std::io::stderr().is_terminal();
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let colour = match colour {
+        let colours = |terminal: bool| match colour {
             Colour::Always => true,
             Colour::Never => false,
-            Colour::Auto => stderr && !dumb && !no_color,
+            Colour::Auto => terminal && !dumb && !no_color,
         };
+        let data_terminal = std::io::stdout().is_terminal();
         let interactive = stderr && std::io::stdin().is_terminal();
-        Ui { json, verbosity, colour, interactive, assume_yes, node: None }
+        let (colour, data_colour) = (colours(stderr), colours(data_terminal));
+        Ui { json, verbosity, colour, data_terminal, data_colour, interactive, assume_yes, node: None }
+    }
+
+    /// For a question, whose answer is one document with `--json`: the steps on the way are no events, and told with `-v` only.
+    pub fn for_a_question(&self) -> Self {
+        Ui { verbosity: self.verbosity - 1, json: false, ..self.clone() }
     }
 
     /// For the work on one node beside that on others: talk begins with the node's name and is only shown with `-v`, events carry
@@ -75,6 +85,16 @@ impl Ui {
         if !self.json {
             print_out(&plain(text.as_ref()));
         }
+    }
+
+    /// One line of a file of somebody's, in an SGR style: on a terminal in colour and without what a terminal would obey, elsewhere
+    /// exactly as it is. Says nothing with `--json`.
+    pub fn line_of_file(&self, style: &str, text: &str) {
+        if self.json {
+            return;
+        }
+        let shown = if self.data_terminal || self.data_colour { plain(text) } else { Cow::Borrowed(text) };
+        print_out(&painted(self.data_colour && !style.is_empty(), style, &shown));
     }
 
     /// One line of what somebody else wrote to their standard error; says nothing with `--json`.
@@ -249,7 +269,7 @@ impl Ui {
 
     /// The text in an SGR style (`1;31`, ...) if colours are on.
     pub fn paint(&self, style: &str, text: &str) -> String {
-        if self.colour { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
+        painted(self.colour, style, text).into_owned()
     }
 
     fn animates(&self) -> bool {
@@ -267,6 +287,10 @@ impl Ui {
         // Nobody is left to be told when standard error is gone.
         let _ = writeln!(std::io::stderr().lock(), "{text}");
     }
+}
+
+fn painted<'t>(colour: bool, style: &str, text: &'t str) -> Cow<'t, str> {
+    if colour { Cow::Owned(format!("\x1b[{style}m{text}\x1b[0m")) } else { Cow::Borrowed(text) }
 }
 
 /// The text without what would move the cursor, set the title or colour what follows: it may come from an app, a node, or a file name.

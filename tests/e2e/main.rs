@@ -51,6 +51,7 @@ mod processes;
 mod python_apps;
 mod reboot;
 mod redis;
+mod reviewing;
 mod rotation;
 mod runners;
 mod servers;
@@ -156,6 +157,7 @@ fn main() -> ExitCode {
         ("redis", redis::TESTS),
         ("other_services", other_services::TESTS),
         ("doctoring", doctoring::TESTS),
+        ("reviewing", reviewing::TESTS),
     ];
     let files = match world::part().as_deref() {
         None => [apps, data, living].concat(),

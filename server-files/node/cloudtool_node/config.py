@@ -5,7 +5,7 @@ import io
 import json
 import tarfile
 
-from . import checks, deploy, files, lock, lookup, moves, paths, recover, slots, values
+from . import basis, checks, deploy, files, lock, lookup, moves, paths, recover, slots, values
 from .context import Failure
 from .state import State
 
@@ -39,11 +39,7 @@ def found(ctx, app: str) -> State:
     moves.require_here(current)
     with ctx.step("recover") as step:
         step.detail = ", ".join(recover.recover(ctx, current)) or None
-    expect = ctx.request.get("expect")
-    if isinstance(expect, dict) and expect.get("live") != current.live:
-        raise Failure(
-            "changed", f"{app} serves {current.live or 'nothing'} now: somebody else has updated it.", "Try again."
-        )
+    basis.require(current, ctx.request.get("expect"))
     return current
 
 

@@ -7,6 +7,7 @@ a kill at any moment before leaves the old release, and recover.py takes the res
 import time
 
 from . import (
+    basis,
     checker,
     checks,
     crons,
@@ -84,7 +85,7 @@ class Deployment:
 
     def make_release(self) -> dict:
         ctx, order = self.ctx, self.order
-        self.check_expectation()
+        basis.require(self.state, order.expect)
         self.locations = united(self.state.locations, order.locations)
         check_conflicts(self.state, order.locations)
         if self.is_live_already():
@@ -215,16 +216,6 @@ class Deployment:
 
         if snapshots.wanted(self.order.settings, live.settings):
             self.snapshot = snapshots.take(self.ctx, self.state, self.order.settings, live)
-
-    def check_expectation(self) -> None:
-        expect = self.order.expect
-        if isinstance(expect, dict) and expect.get("live") != self.state.live:
-            raise Failure(
-                "changed",
-                f"{self.order.app} serves {self.state.live or 'nothing'} now, not {expect.get('live') or 'nothing'}:"
-                " somebody else has updated it.",
-                "Run the update again.",
-            )
 
     def is_live_already(self) -> bool:
         entry = self.state.entry(self.state.live) if self.state.live else None

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 
-from . import checks, files, http1, lock, paths, state, values
+from . import basis, checks, files, http1, lock, paths, state, values
 
 
 def probe(ctx, _payload) -> dict:
@@ -18,6 +18,7 @@ def probe(ctx, _payload) -> dict:
         "node": node(),
         "app": describe(found, request) if found else None,
         "values": values.names(app, found) if app else [],
+        "basis": basis.of(app, found) if app and request.get("manifest") else None,
         "taken": taken(app, locations) if locations else {},
         "lock": lock.holder(lock.app_file(app)) if app else None,
     }
@@ -41,6 +42,9 @@ def describe(found: state.State, request: dict) -> dict:
         "same": same,
         "scheduled": os.path.exists(paths.backup_plan(found.app)),
         "healthy": healthy,
+        "digest": entry["digest"] if entry else None,
+        "since": found.fields["since"],
+        "by": found.fields["by"],
         "next": found.next_release(),
         "kept": found.kept,
     }

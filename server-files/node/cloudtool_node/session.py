@@ -25,6 +25,7 @@ VERBS = {
     "clone": ("copies", True),
     "config": ("config", True),
     "configured": ("config", False),
+    "contents": ("contents", False),
     "cron": ("cron_now", True),
     "cron_jobs": ("cron_now", False),
     "deactivate": ("activate", True),

@@ -27,6 +27,17 @@ def state(app="shop", index=0, live="blue", blue="v2", green="v1", locations=("s
     )
 
 
+class WithSecrets(unittest.TestCase):
+    """Tests that keep the secrets of apps in a directory of their own."""
+
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        patch = mock.patch.object(paths, "SECRETS", directory.name)
+        patch.start()
+        self.addCleanup(patch.stop)
+
+
 class Routes(unittest.TestCase):
     def routes(self, *states):
         return front.desired(states)[paths.ROUTES_MAP]

@@ -1,6 +1,5 @@
 import json
 import os
-import tempfile
 import unittest
 from unittest import mock
 from urllib.parse import quote
@@ -8,21 +7,14 @@ from urllib.parse import quote
 from cloudtool_node import paths, values, written
 from cloudtool_node.context import Context, Failure, Writer
 
-from .test_state import state
+from .test_state import WithSecrets, state
 
 
 def entry(release, version, result="kept"):
     return {"release": release, "result": result, "values": version}
 
 
-class Versions(unittest.TestCase):
-    def setUp(self):
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        patch = mock.patch.object(paths, "SECRETS", directory.name)
-        patch.start()
-        self.addCleanup(patch.stop)
-
+class Versions(WithSecrets):
     def made(self, *entries, **more):
         app = state(releases=list(entries), **more)
         for found in entries:
