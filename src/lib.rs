@@ -14,4 +14,5 @@ pub mod inventory;
 pub mod names;
 pub mod node;
 pub mod providers;
+pub mod times;
 pub mod ui;

@@ -179,6 +179,7 @@ mod tests {
             ("complet", "completion"),
             ("run s", "shop shop.example.com"),
             ("doctor ", "db shop shop.example.com web1 web2"),
+            ("report s", "shop shop.example.com"),
             ("ssh ", "db shop shop.example.com web1 web2"),
             ("disable ", "shop shop.example.com"),
             ("update ", "FILES"),

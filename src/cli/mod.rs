@@ -53,6 +53,7 @@ mod refresh;
 mod releases;
 mod remote_line;
 mod remove;
+mod report;
 mod restart;
 mod restore;
 mod rollback;
@@ -197,6 +198,7 @@ enum Command {
     Refresh(refresh::Refresh),
     Releases(releases::Releases),
     Remove(remove::Remove),
+    Report(report::Report),
     Restart(restart::Restart),
     Restore(restore::Restore),
     /// Let suspended nodes go on
@@ -325,6 +327,7 @@ fn run(cli: Cli, ui: &Ui, unfinished: &Unfinished) -> Result<(), Failure> {
         Command::Refresh(args) => refresh::run(&context, args),
         Command::Releases(args) => releases::run(&context, args),
         Command::Remove(args) => remove::run(&context, args),
+        Command::Report(args) => report::run(&context, args),
         Command::Restart(args) => restart::run(&context, args),
         Command::Restore(args) => restore::run(&context, args),
         Command::ResumeNode(args) => switch_nodes::run(&context, Switch::Resume, args),

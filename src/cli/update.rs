@@ -282,8 +282,21 @@ fn apply(
         // A file that changed under our hands is the reason; the broken conversation only its consequence.
         (Err(_), Some(error)) if !matches!(error, crate::app::Error::Send(_)) => Err(error.into()),
         (Err(Error::Refused(refused)), _) if refused.code == "changed" => Ok(None),
-        (answer, _) => answer.map(Some).map_err(Error::into_failure),
+        (answer, _) => answer.map(Some).map_err(|error| with_report(error, args, plan)),
     }
+}
+
+/// What the node refused after it had begun can be looked into: its hint says how.
+fn with_report(error: Error, args: &Update, plan: &Plan) -> Failure {
+    let is_of_node = matches!(error, Error::Refused(_));
+    let failure = error.into_failure();
+    if !is_of_node || !matches!(failure.kind, Kind::Failed | Kind::HealthCheck) {
+        return failure;
+    }
+    let node = args.node.node.as_ref().map(|node| format!(" --node {node}")).unwrap_or_default();
+    let report = format!("all that is known of it in one file: cloudtool report {}{node}", plan.app);
+    let before = failure.hint.as_deref().map(|hint| format!("{}; ", hint.trim_end_matches('.'))).unwrap_or_default();
+    failure.hint(format!("{before}{report}"))
 }
 
 /// The user's `[service:NAME]` sections of these services.

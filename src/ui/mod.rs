@@ -295,7 +295,7 @@ fn painted<'t>(colour: bool, style: &str, text: &'t str) -> Cow<'t, str> {
 
 /// The text without what would move the cursor, set the title or colour what follows: it may come from an app, a node, or a file name.
 /// Lines and tabs stay.
-fn plain(text: &str) -> Cow<'_, str> {
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     let controls = |c: char| c.is_control() && c != '\n' && c != '\t';
     if !text.contains(controls) {
         return Cow::Borrowed(text);

@@ -52,6 +52,7 @@ mod python_apps;
 mod reboot;
 mod redis;
 mod reviewing;
+mod reporting;
 mod rotation;
 mod runners;
 mod servers;
@@ -158,6 +159,7 @@ fn main() -> ExitCode {
         ("other_services", other_services::TESTS),
         ("doctoring", doctoring::TESTS),
         ("reviewing", reviewing::TESTS),
+        ("reporting", reporting::TESTS),
     ];
     let files = match world::part().as_deref() {
         None => [apps, data, living].concat(),

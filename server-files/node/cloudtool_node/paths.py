@@ -36,6 +36,7 @@ ACME = f"{VAR}/acme"
 CERTIFICATES = f"{VAR}/certificates"
 ASLEEP = f"{VAR}/asleep"
 CRONS = f"{VAR}/crons"
+FAILURES = f"{VAR}/failures"
 AUDIT_LOG = f"{VAR}/audit.log"
 LOGS = "/var/log/cloudtool"
 RUN = "/run/cloudtool"
@@ -111,6 +112,11 @@ def crons(name: str) -> str:
 
 def cron_record(name: str, cron: str) -> str:
     return f"{CRONS}/{name}/{cron}.json"
+
+
+def failure(name: str) -> str:
+    """What went wrong last with an app."""
+    return f"{FAILURES}/{name}.json"
 
 
 def slot_port(name: str, slot: str) -> str:

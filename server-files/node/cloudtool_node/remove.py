@@ -98,6 +98,7 @@ def remove_files(ctx, app: str, with_data: bool) -> None:
 
         certificates.forget(ctx, app)
     files.remove(paths.asleep(app))
+    files.remove(paths.failure(app))
     files.remove_tree(paths.copies(app))
     files.remove_tree(paths.crons(app))
     if with_data:

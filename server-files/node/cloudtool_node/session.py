@@ -43,6 +43,7 @@ VERBS = {
     "query": ("query", False),
     "reclaim": ("lend", True),
     "releases": ("releases", False),
+    "report": ("report", False),
     "remove": ("remove", True),
     "restart": ("ps", True),
     "restore": ("restore", True),
@@ -232,8 +233,10 @@ def answer(line: bytes, source: Input, out: Writer) -> bool:
         ctx.event("result", **result)
     except BaseException as error:
         failure = as_failure(error, ctx)
-        event = error_event(failure, serving(request))
-        out.write(ctx.redacted(event))
+        event = ctx.redacted(error_event(failure, serving(request)))
+        out.write(event)
+        if changing:
+            importlib.import_module("cloudtool_node.failures").keep(ctx, event)
         outcome = failure.code
         if not isinstance(error, Exception):
             raise

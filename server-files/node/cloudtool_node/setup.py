@@ -50,6 +50,7 @@ DIRECTORIES = (
     (paths.ACME, 0o700),
     (paths.CERTIFICATES, 0o700),
     (paths.BACKUPS, 0o700),
+    (paths.FAILURES, 0o700),
     (paths.RUN, 0o755),
     (paths.LOGS, 0o755),
 )

@@ -6,73 +6,86 @@ use crate::error::Failure;
 
 /// Something that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Finding {
-    pub(super) message: String,
+pub(in crate::cli) struct Finding {
+    pub(in crate::cli) message: String,
     /// What mends it.
-    pub(super) hint: String,
+    pub(in crate::cli) hint: String,
 }
 
 impl Finding {
-    pub(super) fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(in crate::cli) fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Finding { message: message.into(), hint: hint.into() }
     }
 
     /// A failure on the way is one.
-    pub(super) fn of(failure: Failure) -> Self {
+    pub(in crate::cli) fn of(failure: Failure) -> Self {
         Finding { hint: failure.hint.unwrap_or_else(|| "cloudtool -vv says more".to_owned()), message: failure.message }
     }
 }
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Check {
-    pub(super) check: String,
+pub(in crate::cli) struct Check {
+    pub(in crate::cli) check: String,
     /// What was seen.
-    pub(super) text: Option<String>,
-    pub(super) findings: Vec<Finding>,
+    pub(in crate::cli) text: Option<String>,
+    pub(in crate::cli) findings: Vec<Finding>,
 }
 
 impl Check {
-    pub(super) fn new(check: &str, text: Option<String>, findings: Vec<Finding>) -> Self {
+    pub(in crate::cli) fn new(check: &str, text: Option<String>, findings: Vec<Finding>) -> Self {
         Check { check: check.to_owned(), text, findings }
     }
 }
 
 /// Whom it is about: this machine, a node, an app on a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Subject {
-    pub(super) node: Option<String>,
-    pub(super) app: Option<String>,
-    pub(super) checks: Vec<Check>,
+pub(in crate::cli) struct Subject {
+    pub(in crate::cli) node: Option<String>,
+    pub(in crate::cli) app: Option<String>,
+    pub(in crate::cli) checks: Vec<Check>,
 }
 
 /// The check of a node that comes before all others.
-pub(super) const REACHABLE: &str = "reachable";
+pub(in crate::cli) const REACHABLE: &str = "reachable";
 
 impl Subject {
-    pub(super) fn machine(checks: Vec<Check>) -> Self {
+    pub(in crate::cli) fn machine(checks: Vec<Check>) -> Self {
         Subject { node: None, app: None, checks }
     }
 
-    pub(super) fn node(node: &str, checks: Vec<Check>) -> Self {
+    pub(in crate::cli) fn node(node: &str, checks: Vec<Check>) -> Self {
         Subject { node: Some(node.to_owned()), app: None, checks }
     }
 
-    pub(super) fn app(app: &str, node: &str, checks: Vec<Check>) -> Self {
+    pub(in crate::cli) fn app(app: &str, node: &str, checks: Vec<Check>) -> Self {
         Subject { node: Some(node.to_owned()), app: Some(app.to_owned()), checks }
     }
 
-    pub(super) fn findings(&self) -> impl Iterator<Item = &Finding> {
+    pub(in crate::cli) fn findings(&self) -> impl Iterator<Item = &Finding> {
         self.checks.iter().flat_map(|check| &check.findings)
     }
 
     /// Whether it could be looked at at all.
-    pub(super) fn was_reached(&self) -> bool {
+    pub(in crate::cli) fn was_reached(&self) -> bool {
         !self.checks.iter().any(|check| check.check == REACHABLE && !check.findings.is_empty())
     }
 
+    /// A line for each finding, and where `all` is wanted for each check without one.
+    pub(in crate::cli) fn lines(&self, all: bool) -> Vec<String> {
+        let mut lines = Vec::new();
+        for check in &self.checks {
+            if check.findings.is_empty() && all {
+                lines.push(format!("{}: {}", check.check, check.text.as_deref().unwrap_or("nothing to say")));
+            }
+            let findings = check.findings.iter();
+            lines.extend(findings.map(|finding| format!("{}: {} -> {}", check.check, finding.message, finding.hint)));
+        }
+        lines
+    }
+
     /// `node web: 14 checks, 1 finding`.
-    pub(super) fn summary(&self) -> String {
+    pub(in crate::cli) fn summary(&self) -> String {
         let title = match (&self.app, &self.node) {
             (Some(app), Some(node)) => format!("{app} on {node}"),
             (_, Some(node)) => format!("node {node}"),

@@ -28,7 +28,7 @@ const CHECKS: [(&str, Look); 8] = [
     ("local nodes", local_nodes),
 ];
 
-pub(super) fn examine(context: &Context) -> Subject {
+pub(in crate::cli) fn examine(context: &Context) -> Subject {
     let one = |(name, look): &(&str, Look)| {
         // What keeps us from looking is a finding itself.
         let (text, findings) = look(context).unwrap_or_else(|failure| (None, vec![Finding::of(failure)]));

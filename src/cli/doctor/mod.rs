@@ -17,7 +17,11 @@ use super::where_from::Nodes;
 use crate::error::{Failure, Kind};
 use crate::inventory::NodeRecord;
 use crate::ui::Ui;
-use finding::Subject;
+pub(super) use finding::Subject;
+#[cfg(test)]
+pub(super) use finding::{Check, Finding};
+pub(super) use machine::examine as machine;
+pub(super) use node::subjects;
 
 /// Look for what is wrong with this machine, the nodes and the apps
 ///
@@ -79,13 +83,8 @@ fn asked(context: &Context, args: &Doctor) -> Result<(Vec<NodeRecord>, Option<Ta
 fn show(ui: &Ui, subjects: &[Subject], found: usize) {
     for subject in subjects {
         ui.line(subject.summary());
-        for check in &subject.checks {
-            if check.findings.is_empty() && ui.is_verbose() {
-                ui.line(format!("  {}: {}", check.check, check.text.as_deref().unwrap_or("nothing to say")));
-            }
-            for finding in &check.findings {
-                ui.line(format!("  {}: {} -> {}", check.check, finding.message, finding.hint));
-            }
+        for line in subject.lines(ui.is_verbose()) {
+            ui.line(format!("  {line}"));
         }
     }
     if found == 0 {

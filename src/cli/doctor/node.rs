@@ -58,11 +58,15 @@ pub(super) fn examine(context: &Context, node: &NodeRecord, filter: &[String]) -
             return unreached(other.unwrap_or_else(|| error.into_failure()));
         }
     };
+    subjects(&context, node, &answer).unwrap_or_else(unreached)
+}
+
+/// What has just come as an answer of `doctor`, or in that of `report`: the node, then its apps.
+pub(in crate::cli) fn subjects(context: &Context, node: &NodeRecord, answer: &Value) -> Result<Vec<Subject>, Failure> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
-    match serde_json::from_value::<Answer>(answer) {
-        Ok(answer) => told(&context, node, answer, now),
-        Err(error) => unreached(Error::Protocol { node: node.name.clone(), reason: error.to_string() }.into_failure()),
-    }
+    let answer = Answer::deserialize(answer)
+        .map_err(|error| Error::Protocol { node: node.name.clone(), reason: error.to_string() })?;
+    Ok(told(context, node, answer, now))
 }
 
 /// A program of another version may not know what we ask.

@@ -11,6 +11,7 @@ use super::form::{self, Parameters};
 use super::{signature, xml};
 use crate::providers::http::{Api, Authorize, Pages, Request, set_secret_header};
 use crate::providers::{Error, Result};
+use crate::times;
 
 /// The version of the API that is spoken.
 const VERSION: &str = "2016-11-15";
@@ -104,7 +105,7 @@ pub struct Version4 {
 
 impl Authorize for Version4 {
     fn authorize(&self, request: &mut Wire) -> Result<()> {
-        let time = signature::short_time(SystemTime::now());
+        let time = times::short(SystemTime::now());
         let host = host(request.url());
         let query: Parameters = request.url().query_pairs().map(|(key, value)| (key.into(), value.into())).collect();
         let mut headers = vec![("content-type", FORM), ("host", host.as_str()), ("x-amz-date", time.as_str())];
@@ -141,7 +142,7 @@ impl Authorize for Version2 {
             ("AWSAccessKeyId", self.0.access_key.clone()),
             ("SignatureMethod", "HmacSHA256".into()),
             ("SignatureVersion", "2".into()),
-            ("Timestamp", signature::long_time(SystemTime::now())),
+            ("Timestamp", times::long(SystemTime::now())),
         ] {
             parameters.push((key.to_owned(), value));
         }

@@ -2,8 +2,6 @@
 //!
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>
 
-use std::time::SystemTime;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
@@ -63,20 +61,6 @@ fn authenticate(key: &[u8], text: &str) -> Vec<u8> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
     mac.update(text.as_bytes());
     mac.finalize().into_bytes().to_vec()
-}
-
-/// `20150830T123600Z`
-pub fn short_time(time: SystemTime) -> String {
-    long_time(time).replace(['-', ':'], "")
-}
-
-/// `2015-08-30T12:36:00Z`
-pub fn long_time(time: SystemTime) -> String {
-    const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    // `Sun, 30 Aug 2015 12:36:00 GMT`: each part has its place.
-    let date = httpdate::fmt_http_date(time);
-    let month = MONTHS.find(&date[8..11]).map_or(0, |at| at / 3 + 1);
-    format!("{}-{month:02}-{}T{}Z", &date[12..16], &date[5..7], &date[17..25])
 }
 
 #[cfg(test)]
@@ -192,13 +176,5 @@ mod tests {
             version_2("GET", "elasticmapreduce.amazonaws.com", "/", &parameters, secret),
             "i91nKc4PWAt0JJIdXwz9HxZCJDdiy6cf/Mj6vPxyYIs="
         );
-    }
-
-    #[test]
-    fn times_are_utc() {
-        let time = httpdate::parse_http_date("Sun, 30 Aug 2015 12:36:07 GMT").unwrap();
-        assert_eq!((short_time(time).as_str(), long_time(time).as_str()), ("20150830T123607Z", "2015-08-30T12:36:07Z"));
-        let day = httpdate::parse_http_date("Tue, 01 Jan 2030 00:00:00 GMT").unwrap();
-        assert_eq!(long_time(day), "2030-01-01T00:00:00Z");
     }
 }
