@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::context::Context;
 use super::data::Target;
-use super::{NodeChoice, plan, update};
+use super::{NodeChoice, cron_node, plan, update};
 use crate::app::diff::{Change, Content, Difference, LARGEST, LARGEST_TOGETHER, Line, LineKind, Thing};
 use crate::app::{FileEntry, Manifest, diff, payload};
 use crate::deploy::{Action, Plan, Probe, Remote, Source, contents};
@@ -52,9 +52,10 @@ fn compare(context: &Context, args: &Diff) -> Result<bool, Failure> {
         Some(Target::Location(location)) => (None, Some(location)),
         None => (None, None),
     };
-    let config = Source::config(&args.dir, name, &services)?;
+    let mut config = Source::config(&args.dir, name, &services)?;
     let locations = location.map_or_else(|| config.locations.clone(), |location| vec![location.clone()]);
     let node = context.node(&args.node, Some(&config.name), &locations)?;
+    cron_node::leave_to_one(context, &mut config, &node, &locations)?;
     let mut steps = context.ui.for_a_question().steps();
     let (source, mut remote) = update::prepare(context, &args.dir, config, &services, &node, &mut steps)?;
     let probe = update::look(context, &mut remote, &source, &locations, true, &mut steps)?;

@@ -415,6 +415,7 @@ fn cron_jobs_of_an_app_on_two_nodes_run_on_one(world: &World) {
     assert!(said.contains(&format!("the cron jobs of twice run on {first}, not on {second}")), "{said}");
     update(first);
     assert_eq!((timers(&world.address), timers(world.second())), (1, 0));
+    world.ok(["diff", app.path_str(), "twice", "--node", &second]);
     // When it is said anew, they go and come with the updates.
     with(&format!("cron_node = {second}\n"));
     update(first);
