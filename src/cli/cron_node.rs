@@ -19,7 +19,7 @@ pub(super) fn leave_to_one(
     }
     if let Some(chosen) = &config.cron_node {
         if chosen.as_str() != node.name {
-            context.ui.line(format!("the cron jobs of {} run on {chosen}, not on {}", config.name, node.name));
+            context.ui.say(format!("the cron jobs of {} run on {chosen}, not on {}", config.name, node.name));
             config.settings.crons.clear();
         }
         return Ok(());

@@ -400,7 +400,11 @@ fn cron_jobs_of_an_app_on_two_nodes_run_on_one(world: &World) {
     let ini = fs::read_to_string(app.path().join("app.ini")).expect("it is there");
     let with =
         |more: &str| app.write("app.ini", format!("{ini}{more}[cron:daily]\nat = 03:15\nfetch = /\n").as_bytes());
-    let update = |node: &str| world.ok(["update", app.path_str(), "--node", node, "--host", "twice.localhost"]);
+    let update = |node: &str| {
+        let output = world.cloudtool(["update", app.path_str(), "--node", node, "--host", "twice.localhost"]);
+        assert!(output.status.success(), "{}", both(&output));
+        both(&output)
+    };
     let timers = |address: &str| {
         let script = "systemctl list-timers --all --no-legend 'cloudtool-cron@twice.*'";
         World::script(world.ssh_to("root", address), script).lines().count()
