@@ -7,6 +7,7 @@ from datetime import datetime
 
 import backups
 import clouds
+import developing
 import inside
 import installing
 import many
@@ -29,7 +30,7 @@ ON_A_NODE = {
     "inside": inside,
     "many": many,
 }
-NAMES = ["installing", *ON_A_NODE, "clouds"]
+NAMES = ["installing", *ON_A_NODE, "developing", "clouds"]
 
 
 def main() -> int:
@@ -55,6 +56,9 @@ def main() -> int:
         for name in chosen:
             say(name)
             rows += told(ON_A_NODE[name].measure(node, options.rounds))
+        if "developing" in parts:
+            say("developing")
+            rows += told(developing.measure(world, options.rounds))
         if "clouds" in parts:
             say("clouds")
             rows += told(clouds.measure(world, options.rounds))

@@ -114,14 +114,14 @@ class Lazily:
         return self.app(environ, start_response)
 
 
-def tell(error):
-    """Writes the traceback, as far as it is the app's, in one piece: other processes write there too."""
+def tell(error, *callers):
+    """Writes the traceback, as far as it is the app's, in one piece: other processes write there too. `callers` are files of ours."""
     import traceback
 
     told = traceback.TracebackException.from_exception(error)
     chained = told
     while chained is not None:
-        ours = (__file__, importlib.__file__)
+        ours = (__file__, importlib.__file__, *callers)
         frames = [f for f in chained.stack if f.filename not in ours and not f.filename.startswith("<frozen importlib")]
         chained.stack = traceback.StackSummary.from_list(frames)
         chained = chained.__cause__ or chained.__context__

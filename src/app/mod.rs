@@ -16,5 +16,6 @@ pub mod tree;
 
 pub use changes::Changes;
 pub use error::Error;
+pub use ignore::Rules;
 pub use manifest::{FileEntry, LinkEntry, Manifest, Mode};
 pub use tree::scan;

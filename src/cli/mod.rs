@@ -24,6 +24,7 @@ mod diff;
 mod disable;
 mod doctor;
 mod enable;
+mod env;
 mod exec;
 mod first_login;
 mod forget_host_key;
@@ -41,6 +42,7 @@ mod list_locations;
 mod list_nodes;
 mod list_providers;
 mod list_sizes;
+mod local;
 mod login_keys;
 mod logs;
 mod man;
@@ -59,6 +61,7 @@ mod restore;
 mod rollback;
 mod run;
 mod scale;
+mod serve;
 mod service_console;
 mod service_info;
 mod service_rotate;
@@ -175,6 +178,7 @@ enum Command {
     Disable(disable::Disable),
     Doctor(doctor::Doctor),
     Enable(enable::Enable),
+    Env(env::Env),
     Exec(exec::Exec),
     ForgetHostKey(forget_host_key::ForgetHostKey),
     Forward(forward::Forward),
@@ -206,6 +210,7 @@ enum Command {
     Rollback(rollback::Rollback),
     Run(run::Run),
     Scale(scale::Scale),
+    Serve(serve::Serve),
     ServiceConsole(service_console::ServiceConsole),
     ServiceInfo(service_info::ServiceInfo),
     ServiceRotate(service_rotate::ServiceRotate),
@@ -263,8 +268,11 @@ pub fn main() -> ExitCode {
     // Following a log has no other end.
     let ends_by_hand = matches!(&cli.command, Command::Logs(logs) if logs.follow);
     let unfinished = Unfinished::default();
-    // A shell outlives what its lines are interrupted in, and what runs inside an app is interrupted itself.
-    if !matches!(&cli.command, Command::Shell(_) | Command::Run(_) | Command::Console(_) | Command::Ssh(_)) {
+    // A shell outlives what its lines are interrupted in, and what runs inside an app, or is one, is interrupted itself.
+    if !matches!(
+        &cli.command,
+        Command::Shell(_) | Command::Run(_) | Command::Serve(_) | Command::Console(_) | Command::Ssh(_)
+    ) {
         end_on_signals(&ui, ends_by_hand, &unfinished);
     }
     let outcome = run(cli, &ui, &unfinished);
@@ -305,6 +313,7 @@ fn run(cli: Cli, ui: &Ui, unfinished: &Unfinished) -> Result<(), Failure> {
         Command::Disable(args) => disable::run(&context, args),
         Command::Doctor(args) => doctor::run(&context, args),
         Command::Enable(args) => enable::run(&context, args),
+        Command::Env(args) => env::run(&context, args),
         Command::Exec(args) => exec::run(&context, args),
         Command::ForgetHostKey(args) => forget_host_key::run(&context, args),
         Command::Forward(args) => forward::run(&context, args),
@@ -334,6 +343,7 @@ fn run(cli: Cli, ui: &Ui, unfinished: &Unfinished) -> Result<(), Failure> {
         Command::Rollback(args) => rollback::run(&context, args),
         Command::Run(args) => run::run(&context, args),
         Command::Scale(args) => scale::run(&context, args),
+        Command::Serve(args) => serve::run(&context, args),
         Command::ServiceConsole(args) => service_console::run(&context, args),
         Command::ServiceInfo(args) => service_info::run(&context, args),
         Command::ServiceRotate(args) => service_rotate::run(&context, args),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use tar::Builder;
 
+use crate::error::{Failure, Kind};
 use crate::ui::Ui;
 
 /// A word, or what follows its first `=`, that names a file or directory.
@@ -39,6 +40,26 @@ pub(super) fn find(words: &[String], current: &Path) -> Vec<Upload> {
         }
     }
     found
+}
+
+/// Where this program runs.
+pub(super) fn current_directory() -> Result<PathBuf, Failure> {
+    std::env::current_dir()
+        .and_then(|path| path.canonicalize())
+        .map_err(|error| Failure::new(Kind::Usage, format!("the current directory cannot be read: {error}")))
+}
+
+/// The words for a command that runs in the directory `app` of this machine: files that it does not have itself are named by their
+/// whole path.
+pub(super) fn in_place(words: &[String], current: &Path, app: &Path) -> Vec<String> {
+    let mut words = words.to_vec();
+    for Upload { word, prefix, path, .. } in find(&words, current) {
+        let value = words[word].strip_prefix(&prefix).unwrap_or_default();
+        if !app.join(value).exists() {
+            words[word] = format!("{prefix}{}", path.display());
+        }
+    }
+    words
 }
 
 fn named(value: &str, current: &Path) -> Option<(PathBuf, String)> {
@@ -96,6 +117,19 @@ mod tests {
         assert_eq!(found(&["load", "photos/", "photos/a b.jpg", "./load"]), ["1 photos", "2 a b.jpg", "3 load"]);
         assert_eq!(found(&["cat", "/etc/passwd", "/proc/self/cgroup", "--as=/etc/passwd"]), Vec::<String>::new());
         assert_eq!(found(&["ls", ".", "..", "/", "nothing.json", "--root=."]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn on_this_machine_files_are_named_by_their_whole_path() {
+        let (here, app) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for (dir, file) in [(&here, "dump.json"), (&here, "both"), (&app, "both")] {
+            std::fs::write(dir.path().join(file), "").unwrap();
+        }
+        let words = ["load", "dump.json", "--from=dump.json", "both", "-v"].map(str::to_owned);
+        let current = here.path().canonicalize().unwrap();
+        let whole = current.join("dump.json").display().to_string();
+        let expected = ["load", &whole, &format!("--from={whole}"), "both", "-v"];
+        assert_eq!(in_place(&words, &current, app.path()), expected);
     }
 
     #[test]

@@ -16,6 +16,10 @@
 //!
 //! [backups:offsite]
 //! url = s3://my-backups
+//!
+//! [devel:shop]
+//! postgresql.host = localhost
+//! API_KEY = command:pass show shop
 //! ```
 
 mod reader;
@@ -42,6 +46,8 @@ pub struct UserConfig {
     pub services: BTreeMap<String, BTreeMap<String, Secret>>,
     /// `[backups:NAME]` by name.
     pub backups: BTreeMap<String, BackupsConfig>,
+    /// `[devel:APP]` by app, and `[devel]` under the empty name: what apps see on this machine. Any of it may be a secret.
+    pub devel: BTreeMap<String, BTreeMap<String, Secret>>,
 }
 
 /// `[defaults]`.
@@ -93,6 +99,7 @@ impl Default for UserConfig {
             providers: BTreeMap::new(),
             services: BTreeMap::new(),
             backups: BTreeMap::new(),
+            devel: BTreeMap::new(),
         };
         config.add_built_in();
         config
@@ -131,6 +138,7 @@ pub fn parse(path: &Path, text: &str) -> Result<UserConfig, Error> {
         providers: BTreeMap::new(),
         services: BTreeMap::new(),
         backups: BTreeMap::new(),
+        devel: BTreeMap::new(),
     };
     let mut reader = Reader { file: &file, problems };
     for section in &file.sections {
@@ -145,8 +153,12 @@ pub fn parse(path: &Path, text: &str) -> Result<UserConfig, Error> {
             Some(("backups", name)) if reader.is_name(section, name) => {
                 config.backups.insert(name.to_owned(), reader.backups(section, name));
             }
-            Some(("provider" | "service" | "backups", _)) => {}
+            Some(("devel", name)) if reader.is_name(section, name) => {
+                config.devel.insert(name.to_owned(), reader.devel(section));
+            }
+            Some(("provider" | "service" | "backups" | "devel", _)) => {}
             None if section.name == "defaults" => config.defaults = reader.defaults(section),
+            None if section.name == "devel" => drop(config.devel.insert(String::new(), reader.devel(section))),
             // The header was refused already.
             None if section.name.is_empty() => {}
             _ => reader.unknown_section(section),
@@ -191,7 +203,7 @@ impl UserConfig {
         let backups = |backups: &BackupsConfig| backups.secrets().any(literal);
         self.providers.values().any(provider)
             || self.backups.values().any(backups)
-            || self.services.values().flatten().any(setting)
+            || self.services.values().chain(self.devel.values()).flatten().any(setting)
     }
 }
 
@@ -266,6 +278,21 @@ mod tests {
     }
 
     #[test]
+    fn what_apps_see_on_this_machine() {
+        let text = "[devel]\nredis.host = localhost\nfiles = /data/APP_NAME\n[devel:shop]\nAPI_KEY = sesame\n";
+        let config = parse(Path::new("x"), text).unwrap();
+        assert_eq!(config.devel[""].keys().collect::<Vec<_>>(), ["files", "redis.host"]);
+        assert_eq!(config.devel["shop"]["API_KEY"].expose(), "sesame");
+        assert!(!format!("{config:?}").contains("sesame"));
+        insta::assert_snapshot!(problems("[devel]\nCONFIG_X = 1\nA-B = 2\nredis. = 3\n[devel:a b]\n[devl:x]\n"), @r#"
+        cloudtool.ini:2: devel.CONFIG_X: names that start with CLOUDTOOL_ or CONFIG_ are given by the node
+        cloudtool.ini:3: devel.A-B: a variable's name has letters, digits and '_', and does not start with a digit
+        cloudtool.ini:5: [devel:a b]: "a b" is not a name: it has letters, digits, '-', '_' and '.'
+        cloudtool.ini:6: [devl:x]: unknown section: there are [defaults], [provider:NAME], [service:NAME], [backups:NAME], [devel] and [devel:APP], did you mean "[devel:x]"?
+        "#);
+    }
+
+    #[test]
     fn all_problems_in_one_run() {
         insta::assert_snapshot!(problems("[defaults]\nprovider = hetzer\nkep = 1\nkeep = 1\nnode = A_b\n[provider:hetzner]\nsecrt = hunter2\nimage_name = x\n[provider:]\n[privider:x]\nprovider = y\n[general]\nhunter2\n"), @r#"
         cloudtool.ini:2: defaults.provider: there is no section [provider:hetzer], did you mean "hetzner"?
@@ -276,8 +303,8 @@ mod tests {
         cloudtool.ini:7: provider:hetzner.secrt: unknown key, did you mean "secret"?
         cloudtool.ini:8: provider:hetzner.image_name: unknown key, did you mean "image"?
         cloudtool.ini:9: [provider:]: "" is not a name: it has letters, digits, '-', '_' and '.'
-        cloudtool.ini:10: [privider:x]: unknown section: there are [defaults], [provider:NAME], [service:NAME] and [backups:NAME], did you mean "[provider:x]"?
-        cloudtool.ini:12: [general]: unknown section: there are [defaults], [provider:NAME], [service:NAME] and [backups:NAME]
+        cloudtool.ini:10: [privider:x]: unknown section: there are [defaults], [provider:NAME], [service:NAME], [backups:NAME], [devel] and [devel:APP], did you mean "[provider:x]"?
+        cloudtool.ini:12: [general]: unknown section: there are [defaults], [provider:NAME], [service:NAME], [backups:NAME], [devel] and [devel:APP]
         cloudtool.ini:13: neither [section] nor key = value
         "#);
     }
@@ -298,6 +325,8 @@ mod tests {
             "endpoint = http://a:hunter2@b/",
             "[backups:b]\nurl = s3://b\nsecret_key = hunter2",
             "[service:couchdb]\npassword = hunter2",
+            "[devel:shop]\npostgresql.password = hunter2",
+            "[devel]\npostgresql.url = postgresql://a:hunter2@b/c",
             "[service:couchdb]\nurl = https://a:hunter2@b/",
         ] {
             let text = format!("{provider}{secret}\n");

@@ -1,6 +1,9 @@
 //! The node program: what the binary carries, its version, and how it gets onto a node.
 
+use std::fs::Permissions;
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use flate2::Compression;
@@ -61,6 +64,17 @@ impl Program {
     /// A file of `server-files/` that the client renders itself.
     pub fn template(path: &str) -> Option<&'static str> {
         SERVER_FILES.get_file(path)?.contents_utf8()
+    }
+
+    /// Writes all of it into a new directory of this machine.
+    pub fn write_to(dir: &Path) -> std::io::Result<()> {
+        for (path, content) in files() {
+            let to = dir.join(path);
+            std::fs::create_dir_all(to.parent().unwrap_or(dir))?;
+            std::fs::write(&to, content)?;
+            std::fs::set_permissions(&to, Permissions::from_mode(mode(content)))?;
+        }
+        Ok(())
     }
 
     /// Puts the program of this binary on the node, in one round trip. The old one, if there is one, is exchanged at the end.
@@ -131,10 +145,15 @@ fn archive() -> std::io::Result<Vec<u8>> {
     for (path, content) in std::iter::once(("VERSION".to_owned(), version.as_bytes())).chain(files()) {
         let mut header = tar::Header::new_gnu();
         header.set_size(content.len() as u64);
-        header.set_mode(if content.starts_with(b"#!") { 0o755 } else { 0o644 });
+        header.set_mode(mode(content));
         tar.append_data(&mut header, path, content)?;
     }
     tar.into_inner()?.finish()
+}
+
+/// What begins like a script is one.
+fn mode(content: &[u8]) -> u32 {
+    if content.starts_with(b"#!") { 0o755 } else { 0o644 }
 }
 
 /// One word of a POSIX shell. Only constants of ours go through here.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -22,6 +22,8 @@ type Files = BTreeMap<String, Vec<u8>>;
 /// See the module.
 #[derive(Debug, Clone, Default)]
 pub struct Services {
+    /// Where the user's own are.
+    dir: PathBuf,
     own: BTreeMap<String, Files>,
 }
 
@@ -38,7 +40,7 @@ impl Services {
                 }
             }
         }
-        Ok(Services { own })
+        Ok(Services { dir: dir.to_owned(), own })
     }
 
     /// Their names, sorted.
@@ -57,6 +59,11 @@ impl Services {
     /// Whether it is the user's own.
     pub fn is_own(&self, name: &str) -> bool {
         self.own.contains_key(name)
+    }
+
+    /// The folder of a service that is the user's own.
+    pub fn own_folder(&self, name: &str) -> Option<PathBuf> {
+        self.is_own(name).then(|| self.dir.join(name))
     }
 
     /// A service's `service.ini`.
@@ -87,6 +94,14 @@ impl Services {
     /// The names of the variables that a service gives.
     pub fn variables(&self, name: &str) -> Vec<String> {
         self.section(name, "variables", |properties| properties.iter().map(|(name, _)| name.to_owned()).collect())
+    }
+
+    /// The apt packages that a service brings for apps of a platform.
+    pub fn packages(&self, name: &str, platform: &str) -> Vec<String> {
+        self.section(name, "service", |properties| {
+            let listed = properties.get(format!("packages.{platform}")).unwrap_or_default();
+            listed.split_whitespace().map(str::to_owned).collect()
+        })
     }
 
     /// The folders among these services that the node does not have from the binary, as they travel: files by name, in base64.

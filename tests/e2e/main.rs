@@ -55,6 +55,7 @@ mod reporting;
 mod reviewing;
 mod rotation;
 mod runners;
+mod serve;
 mod servers;
 mod service_tools;
 mod services;
@@ -125,6 +126,7 @@ fn main() -> ExitCode {
         ("python_apps", python_apps::TESTS),
         ("examples", examples::TESTS),
         ("inside", inside::PHP_TESTS),
+        ("serve", serve::PHP_TESTS),
         ("new_nodes", new_nodes::TESTS),
         ("kills", kills::TESTS),
         ("reboot", reboot::TESTS),
@@ -152,6 +154,7 @@ fn main() -> ExitCode {
         ("processes", processes::TESTS),
         ("crons", crons::TESTS),
         ("inside", inside::TESTS),
+        ("serve", serve::TESTS),
         ("looking", looking::TESTS),
         // Services with a server of their own, which nothing else of `data` needs.
         ("couchdb", couchdb::TESTS),

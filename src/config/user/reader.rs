@@ -1,5 +1,7 @@
 //! The sections of the user's configuration, key by key.
 
+use std::collections::BTreeMap;
+
 use crate::config::backups::{self, BackupsConfig};
 use crate::config::error::{Problem, nearest};
 use crate::config::ini_file::{Entry, IniFile, Section};
@@ -89,6 +91,23 @@ impl Reader<'_> {
         destination
     }
 
+    /// `NAME` is a variable; `SERVICE` and `SERVICE.PART` are a service's.
+    pub(super) fn devel(&mut self, section: &Section) -> BTreeMap<String, Secret> {
+        let mut values = BTreeMap::new();
+        for entry in &section.entries {
+            let value = entry.text();
+            let name = match entry.key.split_once('.') {
+                Some((service, part)) if !service.is_empty() && !part.is_empty() => Ok(()),
+                _ if entry.key.starts_with(|c: char| c.is_ascii_lowercase()) => Ok(()),
+                _ => values::variable(&entry.key),
+            };
+            if self.checked(section, entry, name.and_then(|()| values::variable_value(&value))).is_some() {
+                values.insert(entry.key.clone(), Secret::new(value));
+            }
+        }
+        values
+    }
+
     pub(super) fn defaults(&mut self, section: &Section) -> Defaults {
         let mut defaults = Defaults::default();
         for entry in &section.entries {
@@ -131,13 +150,13 @@ impl Reader<'_> {
     }
 
     pub(super) fn unknown_section(&mut self, section: &Section) {
-        let message = "unknown section: there are [defaults], [provider:NAME], [service:NAME] and [backups:NAME]";
+        let message = "unknown section: there are [defaults], [provider:NAME], [service:NAME], [backups:NAME], [devel] and [devel:APP]";
         let mut problem = self.file.problem(Some(section.line), format!("[{}]", section.name), message);
         problem.suggestion = match section.name.split_once(':') {
             Some((kind, name)) => {
-                nearest(kind, ["backups", "provider", "service"]).map(|kind| format!("[{kind}:{name}]"))
+                nearest(kind, ["backups", "devel", "provider", "service"]).map(|kind| format!("[{kind}:{name}]"))
             }
-            None => nearest(&section.name, ["defaults"]).map(|name| format!("[{name}]")),
+            None => nearest(&section.name, ["defaults", "devel"]).map(|name| format!("[{name}]")),
         };
         self.problems.push(problem);
     }
