@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::NodeChoice;
 use super::context::Context;
+use super::data::Patience;
 use crate::error::Failure;
 use crate::names::{AppName, BadName, Location, ReleaseId};
 
@@ -18,9 +19,8 @@ pub(super) struct Activate {
     target: Target,
     #[command(flatten)]
     node: NodeChoice,
-    /// How many seconds to wait when somebody else is at it
-    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
-    lock_timeout: u32,
+    #[command(flatten)]
+    patience: Patience,
 }
 
 #[derive(Debug, Clone)]
@@ -50,7 +50,7 @@ pub(super) fn run(context: &Context, args: Activate) -> Result<(), Failure> {
     };
     let node = context.node(&args.node, app.as_ref(), std::slice::from_ref(&args.location))?;
     let mut remote = context.connect(&node)?;
-    let request = json!({"verb": "activate", "location": args.location, "app": app, "release": release, "lock_timeout": args.lock_timeout});
+    let request = json!({"verb": "activate", "location": args.location, "app": app, "release": release, "lock_timeout": args.patience.lock_timeout});
     let answer = context.call_recorded(&mut remote, "activate", app.as_ref(), request)?;
     context.refresh_locations(&node, &mut remote)?;
     context.ui.event(&answer);

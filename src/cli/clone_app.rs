@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::NodeChoice;
 use super::context::{Context, show};
+use super::data::Patience;
 use super::query::words;
 use super::update::{service_settings, url};
 use crate::backup::Directory;
@@ -40,9 +41,8 @@ pub(super) struct CloneApp {
     /// Remove the copy with all its data after this time: 90m, 8h, 3d
     #[arg(long, value_name = "TIME", value_parser = time_to_live)]
     ttl: Option<u32>,
-    /// How many seconds to wait when somebody else is at it
-    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
-    lock_timeout: u32,
+    #[command(flatten)]
+    patience: Patience,
 }
 
 pub(super) fn run(context: &Context, args: CloneApp) -> Result<(), Failure> {
@@ -53,7 +53,7 @@ pub(super) fn run(context: &Context, args: CloneApp) -> Result<(), Failure> {
     let locations = locations(&args, &to)?;
     let mut request = json!({
         "verb": "clone", "program": Program::version(), "app": args.to, "of": args.from, "locations": locations,
-        "scrub": scrub, "ttl": args.ttl, "keep": context.keep()?, "lock_timeout": args.lock_timeout,
+        "scrub": scrub, "ttl": args.ttl, "keep": context.keep()?, "lock_timeout": args.patience.lock_timeout,
     });
     let (mut source, _) = context.connect_installing(&from)?;
     let answer = if from.name == to.name {
@@ -78,7 +78,7 @@ fn through_this_machine(
     request: &mut Value,
 ) -> Result<Value, Failure> {
     let place = place_for_copies()?;
-    let export = json!({"verb": "export", "app": args.from, "lock_timeout": args.lock_timeout});
+    let export = json!({"verb": "export", "app": args.from, "lock_timeout": args.patience.lock_timeout});
     let given = target.meanwhile(|| with_store(context, source, place.path(), export))?;
     bring(context, &given, request)?;
     with_store(context, target, place.path(), request.clone())

@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 
 use super::NodeChoice;
 use super::context::Context;
+use super::data::Patience;
 use crate::error::{Failure, Kind};
 use crate::names::Location;
 
@@ -14,15 +15,15 @@ pub(super) struct Deactivate {
     locations: Vec<Location>,
     #[command(flatten)]
     node: NodeChoice,
-    /// How many seconds to wait when somebody else is at it
-    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
-    lock_timeout: u32,
+    #[command(flatten)]
+    patience: Patience,
 }
 
 pub(super) fn run(context: &Context, args: Deactivate) -> Result<(), Failure> {
     let node = context.node(&args.node, None, &args.locations)?;
     let mut remote = context.connect(&node)?;
-    let request = json!({"verb": "deactivate", "locations": args.locations, "lock_timeout": args.lock_timeout});
+    let request =
+        json!({"verb": "deactivate", "locations": args.locations, "lock_timeout": args.patience.lock_timeout});
     let answer = context.call_recorded(&mut remote, "deactivate", None, request)?;
     context.refresh_locations(&node, &mut remote)?;
     context.ui.event(&answer);

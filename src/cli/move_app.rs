@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::NodeChoice;
 use super::clone_app::{self, place_for_copies};
 use super::context::{Context, show};
-use super::data::{self, Found, Target};
+use super::data::{self, Found, Patience, Target};
 use super::query::words;
 use super::update::url;
 use crate::backup::Directory;
@@ -39,9 +39,8 @@ pub(super) struct MoveApp {
     /// The node the app is on, when that is not known
     #[arg(long, value_name = "NODE")]
     from_node: Option<String>,
-    /// How many seconds to wait when somebody else is at it
-    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
-    lock_timeout: u32,
+    #[command(flatten)]
+    patience: Patience,
 }
 
 pub(super) fn run(context: &Context, args: MoveApp) -> Result<(), Failure> {
@@ -69,7 +68,7 @@ pub(super) fn run(context: &Context, args: MoveApp) -> Result<(), Failure> {
         ));
         let request = json!({
             "verb": "hand_over", "app": old.app, "to": address, "release": given["exported"]["release"],
-            "patience": 600 + 10 * estimate as u64, "lock_timeout": args.lock_timeout,
+            "patience": 600 + 10 * estimate as u64, "lock_timeout": args.patience.lock_timeout,
         });
         let moving = Moving::new(context, &args, &old, &new, place.path(), &described);
         let answer = hand_over(context, &mut old, moving, request);
@@ -126,12 +125,12 @@ fn first_copy(
     place: &Path,
 ) -> Result<(Value, f64), Failure> {
     let mut took = BTreeMap::new();
-    let export = json!({"verb": "export", "app": old.app, "moving": true, "lock_timeout": args.lock_timeout});
+    let export = json!({"verb": "export", "app": old.app, "moving": true, "lock_timeout": args.patience.lock_timeout});
     let given =
         new.borrow_mut().meanwhile(|| call(context, &mut old.remote, &mut Directory::new(place), export, &mut took))?;
     let mut request = json!({
         "verb": "clone", "program": Program::version(), "app": old.app, "of": old.app, "arriving": true, "locations": locations,
-        "keep": context.keep()?, "lock_timeout": args.lock_timeout,
+        "keep": context.keep()?, "lock_timeout": args.patience.lock_timeout,
     });
     clone_app::bring(context, &given, &mut request)?;
     old.remote.meanwhile(|| call(context, &mut new.borrow_mut(), &mut Directory::new(place), request, &mut took))?;
@@ -201,7 +200,7 @@ impl<'m> Moving<'m> {
     ) -> Self {
         let request = json!({
             "app": old.app, "locations": described["locations"], "disabled": described["disabled"], "scale": described["scale"],
-            "lock_timeout": args.lock_timeout,
+            "lock_timeout": args.patience.lock_timeout,
         });
         Moving { context, directory: Directory::new(place), place: place.to_owned(), new, request, failure: None }
     }

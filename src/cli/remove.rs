@@ -2,6 +2,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::context::Context;
+use super::data::Patience;
 use super::query::words;
 use super::{NodeChoice, lent};
 use crate::error::Failure;
@@ -17,9 +18,8 @@ pub(super) struct Remove {
     with_data: bool,
     #[command(flatten)]
     node: NodeChoice,
-    /// How many seconds to wait when somebody else is at it
-    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
-    lock_timeout: u32,
+    #[command(flatten)]
+    patience: Patience,
 }
 
 pub(super) fn run(context: &Context, args: Remove) -> Result<(), Failure> {
@@ -30,8 +30,7 @@ pub(super) fn run(context: &Context, args: Remove) -> Result<(), Failure> {
         args.app.as_str(),
     )?;
     let mut remote = context.connect(&node)?;
-    let request =
-        json!({"verb": "remove", "app": args.app, "with_data": args.with_data, "lock_timeout": args.lock_timeout});
+    let request = json!({"verb": "remove", "app": args.app, "with_data": args.with_data, "lock_timeout": args.patience.lock_timeout});
     let answer = context.call_recorded(&mut remote, "remove", Some(&args.app), request)?;
     lent::give_back(context, &args.app, &answer["lenders"]);
     context.refresh_locations(&node, &mut remote)?;

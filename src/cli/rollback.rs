@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::NodeChoice;
 use super::context::Context;
+use super::data::Patience;
 use super::query::words;
 use crate::error::{Failure, Kind};
 use crate::names::{AppName, ReleaseId};
@@ -24,16 +25,16 @@ pub(super) struct Rollback {
     with_data: bool,
     #[command(flatten)]
     node: NodeChoice,
-    /// How many seconds to wait when somebody else is at it
-    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
-    lock_timeout: u32,
+    #[command(flatten)]
+    patience: Patience,
 }
 
 pub(super) fn run(context: &Context, args: Rollback) -> Result<(), Failure> {
     let start = Instant::now();
     let node = context.node(&args.node, Some(&args.app), &[])?;
     let mut remote = context.connect(&node)?;
-    let mut request = json!({"verb": "rollback", "app": args.app, "to": args.to, "lock_timeout": args.lock_timeout});
+    let mut request =
+        json!({"verb": "rollback", "app": args.app, "to": args.to, "lock_timeout": args.patience.lock_timeout});
     if args.with_data {
         let answer = context.call(&mut remote, json!({"verb": "releases", "app": args.app}))?;
         let snapshot = snapshot(&args.app, args.to.as_ref(), &answer)?;

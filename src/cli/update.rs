@@ -5,6 +5,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::context::{Context, show};
+use super::data::Patience;
 use super::{NodeChoice, cron_node, data, lent, plan, setup_node};
 use crate::app::payload;
 use crate::config::{AppConfig, referred};
@@ -51,9 +52,8 @@ pub(super) struct Update {
     /// A word about this release, for `releases`
     #[arg(long, default_value = "", value_name = "TEXT")]
     note: String,
-    /// How many seconds to wait when somebody else is at it
-    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
-    lock_timeout: u32,
+    #[command(flatten)]
+    patience: Patience,
 }
 
 pub(super) fn run(context: &Context, args: Update) -> Result<(), Failure> {
@@ -261,7 +261,7 @@ fn apply(
     let services: Vec<&str> = source.config.settings.services.iter().map(|service| service.name.as_str()).collect();
     let settings = service_settings(context, &services)?;
     let mut request = plan.request(source, &args.note, context.keep()?, &settings);
-    request["lock_timeout"] = json!(args.lock_timeout);
+    request["lock_timeout"] = json!(args.patience.lock_timeout);
     request["elsewhere"] = lent::arrange(context, source, remote, steps)?;
     let uploads = plan.uploads(source, probe);
     let mut local = None;
