@@ -4,7 +4,7 @@ import calendar
 import os
 import time
 
-from . import backup_status, files, health, http1, lock, paths, services, slots, values
+from . import backup_status, files, health, http1, lock, paths, service_folders, services, slots, values
 from .context import Failure
 from .state import State
 from .times import FORMAT
@@ -75,9 +75,9 @@ def works_of_services(look, found: State) -> dict | None:
         return None
     if is_at_work(found.app):
         return {"text": "somebody is just working on them"}
-    asked = services.Asked.by(found.app, launch.settings, found.uses)
+    asked = service_folders.Asked.by(found.app, launch.settings, found.uses)
     names = []
-    for service in services.in_order(list(asked.values)):
+    for service in service_folders.in_order(list(asked.values)):
         try:
             environment = services.ready(look.ctx, service, asked) | launch.variables
             services.run_script(look.ctx, service, "check", f"does not work for {found.app}", environment)
@@ -97,8 +97,8 @@ def backup_plan(look, found: State) -> dict | None:
             look.warn(f"{found.app}: no backup was taken for {late:.0f} hours.", f"cloudtool backup {found.app}")
         return {"text": "by itself"}
     if launch and not taken:
-        asked = services.Asked.by(found.app, launch.settings, found.uses)
-        if with_data := [service.name for service in services.with_data(asked)]:
+        asked = service_folders.Asked.by(found.app, launch.settings, found.uses)
+        if with_data := [service.name for service in service_folders.with_data(asked)]:
             look.warn(
                 f"{found.app} has data ({', '.join(with_data)}) and was never backed up.",
                 f"cloudtool backup {found.app}, or backup.every in its app.ini.",

@@ -9,7 +9,22 @@ import os
 import tempfile
 import time
 
-from . import checks, files, keep, lock, lookup, moves, packages, paths, records, services, streams, sweep, trees
+from . import (
+    checks,
+    files,
+    keep,
+    lock,
+    lookup,
+    moves,
+    packages,
+    paths,
+    records,
+    service_folders,
+    services,
+    streams,
+    sweep,
+    trees,
+)
 from .context import Failure
 from .store import OBJECT, open_store
 from .times import now
@@ -118,7 +133,7 @@ class Taking:
         self.store = store
         self.current = current
         self.app = current.app
-        self.asked = services.Asked.by(current.app, launch.settings, current.uses)
+        self.asked = service_folders.Asked.by(current.app, launch.settings, current.uses)
         self.recipients = recipients
         self.present = store.list()
         self.id = unused_id(self.present)
@@ -128,7 +143,7 @@ class Taking:
         self.indexes: dict[str, dict] = {}
 
     def run(self) -> dict:
-        found = services.with_data(self.asked)
+        found = service_folders.with_data(self.asked)
         if not found:
             raise Failure("not-found", f"{self.app} has no services that keep data.", "See service.NAME in app.ini.")
         told = {}
@@ -205,7 +220,7 @@ class Taking:
             "seconds": round(time.monotonic() - self.started, 3),
             "recipients": self.recipients,
             "services": told,
-            "left_out": services.left_out(self.asked),
+            "left_out": service_folders.left_out(self.asked),
             "objects": self.objects,
         }
 

@@ -12,7 +12,7 @@ import os
 import tarfile
 
 from . import activate, backup, checks, deploy, expiry, files, hooks, lock, moves, paths, remove, restore
-from . import services, slots, stage, state, streams, users, values
+from . import service_folders, services, slots, stage, state, streams, users, values
 from .context import Failure
 from .local_store import LocalStore
 from .session import require_program
@@ -96,9 +96,9 @@ class Order:
 
 def made(copying: "Copying") -> dict:
     answer = copying.run()
-    asked = services.Asked.by(answer["app"], copying.order.settings, Uses())
+    asked = service_folders.Asked.by(answer["app"], copying.order.settings, Uses())
     expires = copying.state.fields.get("expires")
-    return {**answer, "expires": expires, "left_out": list(services.left_out(asked))}
+    return {**answer, "expires": expires, "left_out": list(service_folders.left_out(asked))}
 
 
 def check_free(ctx, app: str) -> None:
@@ -130,7 +130,7 @@ def give(ctx, current: state.State, store, remember: bool = False) -> dict:
     launch = moves.require_live(current)
     launch.tell_secrets(ctx, current.app)
     taken = None
-    with_data = services.with_data(services.Asked.by(current.app, launch.settings, Uses()))
+    with_data = service_folders.with_data(service_folders.Asked.by(current.app, launch.settings, Uses()))
     if with_data:
         taken = backup.Taking(ctx, store, current, launch, [], doing="copy", remember=remember).run()
     with ctx.step("copy release") as step:
@@ -278,7 +278,7 @@ class Copying(deploy.Deployment):
         settings = self.order.settings
         if self.given["backup"]:
             filling = restore.Filling(self.ctx, self.store, self.given["backup"], self.order.app, self.launch)
-            filling.fill(services.Asked.by(self.order.app, settings, Uses()))
+            filling.fill(service_folders.Asked.by(self.order.app, settings, Uses()))
             if self.copy.arriving:
                 filling.remember(paths.copies(self.order.app))
         if self.copy.scrub:
@@ -304,8 +304,8 @@ class Copying(deploy.Deployment):
         called = f"SQL to scrub {service.name} with"
         hooks.run_as_app(self.ctx, planned, self.slot, self.launch, argv, called, "scrub", self.copy.scrub["sql"])
 
-    def database(self) -> services.Service:
-        known = services.in_order([service["name"] for service in self.order.settings["services"]])
+    def database(self) -> service_folders.Service:
+        known = service_folders.in_order([service["name"] for service in self.order.settings["services"]])
         found = [service for service in known if service.has("sql")]
         if len(found) != 1:
             names = ", ".join(service.name for service in found) or "none"

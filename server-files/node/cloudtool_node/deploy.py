@@ -172,16 +172,16 @@ class Deployment:
                 step.detail = f"installed {', '.join(installed)}" if installed else None
         crons.check_zones(settings)
         if settings["services"]:
-            from . import services
+            from . import service_folders, services
 
             with ctx.step("services"):
-                services.take_over(ctx, order.own_services)
-                asked = services.Asked.by(order.app, settings, self.state.uses)
-                self.settle_places(services, asked)
+                service_folders.take_over(ctx, order.own_services)
+                asked = service_folders.Asked.by(order.app, settings, self.state.uses)
+                self.settle_places(asked)
                 given = services.provision_all(ctx, asked, order.service_settings)
-                places.begun(order.app, services.lendable(asked), order.elsewhere)
+                places.begun(order.app, service_folders.lendable(asked), order.elsewhere)
                 variables, secret_names = given.variables, given.secret_names
-                shares, logins = services.shares_of(asked), services.logins_of(asked)
+                shares, logins = service_folders.shares_of(asked), service_folders.logins_of(asked)
         if settings.get("requirements"):
             from . import requirements
 
@@ -197,12 +197,14 @@ class Deployment:
         """The version of what is set for the app that the release starts with."""
         return values.current(self.state)
 
-    def settle_places(self, services, asked) -> None:
+    def settle_places(self, asked) -> None:
+        from . import service_folders
+
         live = slots.load_launch(self.order.app, self.state.live) if self.state.live else None
         for place in self.order.elsewhere.values():
             self.ctx.secrets_in(place.get("url", ""))
-        names = services.lendable(asked)
-        services.require_places(asked, self.order.elsewhere)
+        names = service_folders.lendable(asked)
+        service_folders.require_places(asked, self.order.elsewhere)
         shares = {name: self.state.uses.share(name) for name in names}
         places.settle(self.order.app, shares, set(live.shares) if live else set(), self.order.elsewhere)
 

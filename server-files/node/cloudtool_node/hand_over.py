@@ -22,7 +22,7 @@ from . import (
     recover,
     renew,
     restore,
-    services,
+    service_folders,
     slots,
     state,
 )
@@ -48,7 +48,7 @@ def hand_over(ctx, payload) -> dict:
             with ctx.step("hold"):
                 hold(ctx, current)
             taken = None
-            if services.with_data(services.Asked.by(app, launch.settings, state.Uses())):
+            if service_folders.with_data(service_folders.Asked.by(app, launch.settings, state.Uses())):
                 taken = backup.Taking(ctx, store, current, launch, [], doing="copy", remember=False).run()["id"]
             with ctx.step("arrive"):
                 store.handed(taken, patience)

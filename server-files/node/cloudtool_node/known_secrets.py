@@ -2,7 +2,7 @@
 
 import json
 
-from . import files, paths, services, slots, values
+from . import files, paths, service_folders, services, slots, values
 from .context import Failure
 
 NODE = "_node"
@@ -44,7 +44,7 @@ def of_services(app: str) -> list[str]:
                 found += kept(paths.service_secrets(owner, service))
     for name in services.installed():
         try:
-            service = services.load(name)
+            service = service_folders.load(name)
         except Failure:
             continue
         set_here = json.loads(files.read(f"{paths.SERVICE_SETTINGS}/{name}.json") or "{}")

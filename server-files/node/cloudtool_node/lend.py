@@ -10,7 +10,7 @@ import os
 import re
 import socket
 
-from . import checks, files, lock, packages, paths, services
+from . import checks, files, lock, packages, paths, service_folders, services
 from .context import Failure
 from .state import Uses
 
@@ -25,7 +25,7 @@ def borrow(ctx, _payload) -> dict:
     with lock.app(ctx, app, "borrow"):
         with ctx.step("address"):
             host, own = nearest(ctx.request.get("hosts"))
-        asked = services.Asked(app, "static", {}, Uses())
+        asked = service_folders.Asked(app, "static", {}, Uses())
         text = services.run_script(ctx, service, "borrow", "cannot be borrowed", services.ready(ctx, service, asked))
         return {"host": host, "from": own, "borrower": borrower(app, service), "terms": texts(service, text)}
 
@@ -37,7 +37,8 @@ def lend(ctx, _payload) -> dict:
     app = checks.app_name(request.get("app"))
     service = lendable(request.get("service"))
     works_in = [
-        services.load(checks.text(name, "The service") or "") for name in checks.texts(request.get("with"), "with")
+        service_folders.load(checks.text(name, "The service") or "")
+        for name in checks.texts(request.get("with"), "with")
     ]
     record = {
         "app": app,
@@ -91,10 +92,10 @@ def reclaim(ctx, _payload) -> dict:
         return {"app": app, "service": service.name}
 
 
-def lendable(name) -> services.Service:
+def lendable(name) -> service_folders.Service:
     if not isinstance(name, str):
         raise checks.bad(f"{name!r} is not a service.")
-    service = services.load(name)
+    service = service_folders.load(name)
     if not service.has("borrow"):
         raise Failure("service", f"The service {name} cannot be on another node.")
     return service
@@ -117,7 +118,7 @@ def nearest(hosts) -> tuple[str, str]:
     )
 
 
-def borrower(app: str, service: services.Service) -> str:
+def borrower(app: str, service: service_folders.Service) -> str:
     """What the other node knows the app by: a third one may have an app of the same name."""
     path = f"{paths.service_secrets(app, service.name)}/borrower"
     known = files.read(path)
@@ -134,11 +135,11 @@ def borrower_of(request: dict) -> str:
     return value
 
 
-def records(service: services.Service) -> str:
+def records(service: service_folders.Service) -> str:
     return f"{paths.LENT}/{service.name}"
 
 
-def require_same(service: services.Service, known: dict, wanted: dict) -> None:
+def require_same(service: service_folders.Service, known: dict, wanted: dict) -> None:
     if known["borrower"] != wanted["borrower"]:
         app = wanted["app"]
         raise Failure(
@@ -148,13 +149,13 @@ def require_same(service: services.Service, known: dict, wanted: dict) -> None:
         )
 
 
-def run(ctx, part: services.Service, lent: services.Service, script: str, failed: str, app: str) -> str:
+def run(ctx, part: service_folders.Service, lent: service_folders.Service, script: str, failed: str, app: str) -> str:
     environment = services.environment_of(ctx, part)
     environment |= {"CLOUDTOOL_APP": app, "CLOUDTOOL_SERVICE_LENT": records(lent)}
     return services.run_script(ctx, part, script, failed, environment)
 
 
-def texts(service: services.Service, text: str) -> dict[str, str]:
+def texts(service: service_folders.Service, text: str) -> dict[str, str]:
     """What a script has printed for the other side: nothing, or an object of texts."""
     try:
         found = json.loads(text or "{}")
@@ -165,11 +166,11 @@ def texts(service: services.Service, text: str) -> dict[str, str]:
         raise Failure("service", f"A script of services/{service.name} did not print an object of texts.") from None
 
 
-def rules(service: services.Service, app: str) -> str:
+def rules(service: service_folders.Service, app: str) -> str:
     return f"{paths.FIREWALL_RULES}/input-lent-{service.name}-{app}.nft"
 
 
-def open_firewall(ctx, service: services.Service, port: str) -> None:
+def open_firewall(ctx, service: service_folders.Service, port: str) -> None:
     """Open to the nodes in the records. A node without our firewall has its own, or its cloud's."""
     changed = False
     for name in files.names(records(service)):

@@ -48,23 +48,23 @@ def renew(
 
 def provide(ctx, current: State, launch: slots.Launch, new: Uses, fill) -> slots.Launch:
     """Makes what is new and fills the shares; gives the release that uses them."""
-    from . import services
+    from . import service_folders
 
     wanted = current.uses.changed_by(new)
     places.inherit(current.app, current.uses.shares, new.shares)
     with ctx.step("services"):
         led = shares.lead(ctx, launch, current.app, wanted)
     led.tell_secrets(ctx, current.app)
-    fill(services.Asked.by(current.app, launch.settings, wanted))
+    fill(service_folders.Asked.by(current.app, launch.settings, wanted))
     return led
 
 
 def flush(ctx, current: State, launch: slots.Launch) -> None:
     """Caches of the data that were exchanged. The new ones serve by now, so what does not work is told and undoes nothing."""
-    from . import services
+    from . import service_folders, services
 
-    asked = services.Asked.by(current.app, launch.settings, current.uses)
-    for service in services.in_order(list(asked.values)):
+    asked = service_folders.Asked.by(current.app, launch.settings, current.uses)
+    for service in service_folders.in_order(list(asked.values)):
         if not service.has("flush"):
             continue
         try:

@@ -17,6 +17,7 @@ from . import (
     records,
     recover,
     renew,
+    service_folders,
     services,
     shares,
     slots,
@@ -74,8 +75,8 @@ def clear(ctx, _payload) -> dict:
     with lock.app(ctx, app, "clear"), lock.backup(ctx, app):
         current = recovered(ctx, app)
         launch = moves.require_live(current)
-        asked = services.Asked.by(app, launch.settings, current.uses)
-        names = [service.name for service in services.with_data(asked)]
+        asked = service_folders.Asked.by(app, launch.settings, current.uses)
+        names = [service.name for service in service_folders.with_data(asked)]
         if not names:
             raise Failure("not-found", f"{app} has no services that keep data.")
         renew.renew(ctx, current, launch, names, renew.nothing, hooks=True)
@@ -120,8 +121,8 @@ class Filling:
         # Of each directory that is filled: where it is, and what is in it; and of an earlier filling, see `remember`.
         self.filled: dict[str, tuple[str, list[dict]]] = {}
         self.earlier: dict[str, list] = {}
-        asked = services.Asked.by(app, launch.settings, Uses())
-        known = [service.name for service in services.with_data(asked)]
+        asked = service_folders.Asked.by(app, launch.settings, Uses())
+        known = [service.name for service in service_folders.with_data(asked)]
         missing = [name for name in self.names if name not in known]
         if missing:
             raise Failure(
@@ -139,8 +140,8 @@ class Filling:
             raise Failure("not-found", f"There is no backup of {self.store.app} at {self.store.name}.")
         return backup.read_manifest(self.store, ids[0])
 
-    def fill(self, asked: services.Asked) -> None:
-        for service in services.with_data(asked):
+    def fill(self, asked: service_folders.Asked) -> None:
+        for service in service_folders.with_data(asked):
             if service.name not in self.names:
                 continue
             with self.ctx.step(f"restore {service.name}"):

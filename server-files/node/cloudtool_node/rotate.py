@@ -1,7 +1,7 @@
 """`rotate`: a new password for a service of an app that serves. The new login is made beside the old one, which ends when
 nothing uses it any more: see "Logins" in docs/architecture.md."""
 
-from . import checks, lock, moves, renew, restore, services
+from . import checks, lock, moves, renew, restore, service_folders, services
 from .context import Failure
 
 
@@ -10,13 +10,13 @@ def rotate(ctx, _payload) -> dict:
     with lock.app(ctx, app, "rotate"), lock.backup(ctx, app):
         current = restore.recovered(ctx, app)
         launch = moves.require_live(current)
-        service = wanted(services.Asked.by(app, launch.settings, current.uses), str(ctx.request.get("service")))
+        service = wanted(service_folders.Asked.by(app, launch.settings, current.uses), str(ctx.request.get("service")))
         renew.renew(ctx, current, launch, [], renew.nothing, logins=[service.name])
         return {"app": app, "release": current.live, "service": service.name, "login": current.uses.login(service.name)}
 
 
-def wanted(asked: services.Asked, name: str) -> services.Service:
-    able = {service.name: service for service in services.in_order(list(asked.values)) if service.has("retire")}
+def wanted(asked: service_folders.Asked, name: str) -> service_folders.Service:
+    able = {service.name: service for service in service_folders.in_order(list(asked.values)) if service.has("retire")}
     if name not in able:
         known = ", ".join(able) or "none"
         raise Failure(

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from . import checks, lookup, moves, services
+from . import checks, lookup, moves, service_folders, services
 from .context import Context, Failure
 
 HIDDEN = "***"
@@ -12,7 +12,7 @@ HIDDEN = "***"
 def shares(ctx, _payload) -> dict:
     reveal = bool(ctx.request.get("reveal"))
     launch, asked = services_of(ctx.request.get("app"))
-    found = services.in_order(list(asked.values))
+    found = service_folders.in_order(list(asked.values))
     described = [describe(service, asked, launch.variables, reveal) for service in found]
     return {"app": asked.app, "release": launch.release, "services": described}
 
@@ -21,7 +21,7 @@ def services_of(app: str):
     """The release that serves, and how it uses its services."""
     current = lookup.existing(checks.app_name(app))
     launch = moves.require_live(current)
-    return launch, services.Asked.by(current.app, launch.settings, current.uses)
+    return launch, service_folders.Asked.by(current.app, launch.settings, current.uses)
 
 
 def describe(service, asked, variables: dict, reveal: bool) -> dict:
@@ -45,7 +45,7 @@ def console(app: str, name: str) -> int:
     ctx = Context.for_nobody("console", "console")
     try:
         launch, asked = services_of(app)
-        wanted = {service.name: service for service in services.in_order(list(asked.values))}
+        wanted = {service.name: service for service in service_folders.in_order(list(asked.values))}
         if name not in wanted or not wanted[name].has("console"):
             known = ", ".join(service.name for service in wanted.values() if service.has("console")) or "none"
             raise Failure("not-found", f"{app} has no service {name!r} with a console; those that have one: {known}.")

@@ -17,9 +17,9 @@ def launch_of(ctx, current: State, release: str) -> slots.Launch | None:
 
 def lead(ctx, launch: slots.Launch, app: str, uses: Uses) -> slots.Launch:
     """The release with variables that lead to these shares with these logins, which are there when this returns."""
-    from . import services
+    from . import service_folders, services
 
-    asked = services.Asked.by(app, launch.settings, uses)
+    asked = service_folders.Asked.by(app, launch.settings, uses)
     given = services.provision_all(ctx, asked, {})
     return slots.Launch(
         launch.release,
@@ -28,8 +28,8 @@ def lead(ctx, launch: slots.Launch, app: str, uses: Uses) -> slots.Launch:
         given.variables,
         given.secret_names,
         launch.venv,
-        services.shares_of(asked),
-        services.logins_of(asked),
+        service_folders.shares_of(asked),
+        service_folders.logins_of(asked),
         launch.values,
     )
 
@@ -57,10 +57,10 @@ def destroy_doomed(ctx, current: State) -> list[str]:
 
 
 def ended(ctx, current: State, end, service: str, doomed: Uses, unlucky: str) -> bool:
-    from . import services
+    from . import service_folders
 
     try:
-        end(ctx, services.Asked(current.app, "", {}, current.uses.changed_by(doomed)), service)
+        end(ctx, service_folders.Asked(current.app, "", {}, current.uses.changed_by(doomed)), service)
     except (Failure, OSError) as problem:
         ctx.warning(f"{unlucky} now, the next update will: {problem}")
         return False

@@ -7,7 +7,7 @@ id, and the release that served then); what no entry names is none. A release th
 import contextlib
 import errno
 
-from . import backup, files, paths, services
+from . import backup, files, paths, service_folders
 from .context import Failure
 from .local_store import LocalStore
 from .state import State, Uses
@@ -19,8 +19,10 @@ MOST = 5
 def wanted(settings: dict, before: dict) -> bool:
     """`settings` are those of the new release, `before` those of the one whose data there are."""
     rule = settings["snapshot"]
-    asked = services.Asked.by("", before, Uses())
-    return (rule == "always" or (rule == "auto" and bool(settings["update_fetch"]))) and bool(services.with_data(asked))
+    asked = service_folders.Asked.by("", before, Uses())
+    return (rule == "always" or (rule == "auto" and bool(settings["update_fetch"]))) and bool(
+        service_folders.with_data(asked)
+    )
 
 
 def take(ctx, current: State, settings: dict, launch) -> dict | None:

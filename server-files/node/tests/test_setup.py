@@ -2,7 +2,7 @@
 
 import unittest
 
-from cloudtool_node import firewall, packages, requirements, services, setup, sshd
+from cloudtool_node import firewall, packages, requirements, service_folders, services, setup, sshd
 from cloudtool_node.context import Failure
 
 STATUS = """\
@@ -95,7 +95,9 @@ class Firewall(unittest.TestCase):
 
 
 class Variables(unittest.TestCase):
-    SERVICE = services.Service("pg", "/x", (), {}, None, None, None, "", {}, ("CONFIG_A", "CONFIG_B"), frozenset())
+    SERVICE = service_folders.Service(
+        "pg", "/x", (), {}, None, None, None, "", {}, ("CONFIG_A", "CONFIG_B"), frozenset()
+    )
 
     def test_read(self):
         told = services.parse_variables(self.SERVICE, "CONFIG_A=x=y z\nCONFIG_B=\n")
