@@ -74,6 +74,7 @@ mod sshd;
 mod status;
 mod switch_nodes;
 mod things;
+mod top;
 mod unfinished;
 mod update;
 mod uploads;
@@ -90,7 +91,7 @@ use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::error::{Failure, Kind};
-use crate::ui::{Colour, Ui};
+use crate::ui::{Colour, Ui, give_back_terminal};
 use context::Context;
 use switch_nodes::{Switch, SwitchNodes};
 use unfinished::Unfinished;
@@ -225,6 +226,7 @@ enum Command {
     StopNode(SwitchNodes),
     /// Suspend nodes: they stand still as they are, until resume-node
     SuspendNode(SwitchNodes),
+    Top(top::Top),
     Update(update::Update),
     Validate(validate::Validate),
     VerifyBackup(verify_backup::VerifyBackup),
@@ -265,8 +267,9 @@ pub fn main() -> ExitCode {
             .with_max_level(tracing::Level::DEBUG)
             .init();
     }
-    // Following a log has no other end.
-    let ends_by_hand = matches!(&cli.command, Command::Logs(logs) if logs.follow);
+    // Following a log has no other end, nor has watching.
+    let ends_by_hand =
+        matches!(&cli.command, Command::Top(_)) || matches!(&cli.command, Command::Logs(logs) if logs.follow);
     let unfinished = Unfinished::default();
     // A shell outlives what its lines are interrupted in, and what runs inside an app, or is one, is interrupted itself.
     if !matches!(
@@ -355,6 +358,7 @@ fn run(cli: Cli, ui: &Ui, unfinished: &Unfinished) -> Result<(), Failure> {
         Command::Status(args) => status::run(&context, args),
         Command::StopNode(args) => switch_nodes::run(&context, Switch::Stop, args),
         Command::SuspendNode(args) => switch_nodes::run(&context, Switch::Suspend, args),
+        Command::Top(args) => top::run(&context, args),
         Command::Update(args) => update::run(&context, args),
         Command::Validate(args) => validate::run(&context, args),
         Command::VerifyBackup(args) => verify_backup::run(&context, args),
@@ -375,6 +379,7 @@ fn end_on_signals(ui: &Ui, ends_by_hand: bool, unfinished: &Unfinished) {
         std::process::exit(i32::from(Kind::Cancelled.exit_code()))
     };
     let handler = move || {
+        give_back_terminal();
         if ends_by_hand {
             std::process::exit(0);
         }

@@ -64,7 +64,7 @@ fn wants_attention(answer: &Value) -> bool {
 
 /// One app that was asked for line by line, several as a table; then the warnings.
 fn show(ui: &Ui, answers: &[(String, Value)], asked: bool) {
-    let mut table = Table::new(&["NODE", "APP", "LIVE", "STATE", "MEMORY", "REQ/MIN", "P95", "FAILED", "SINCE", "BY"]);
+    let mut table = Table::new(&COLUMNS);
     for (node, answer) in answers {
         if !asked {
             ui.say(format!(
@@ -95,18 +95,22 @@ fn show(ui: &Ui, answers: &[(String, Value)], asked: bool) {
 }
 
 /// The entries that have something to say, and what.
-fn texts(about: &Value) -> impl Iterator<Item = (&str, &str)> {
+pub(super) fn texts(about: &Value) -> impl Iterator<Item = (&str, &str)> {
     let entries = about.as_object().into_iter().flatten();
     entries.filter_map(|(name, entry)| Some((name.as_str(), entry.get("text")?.as_str()?)))
 }
 
-fn row(node: &str, app: &Value) -> [String; 10] {
+/// What [`row`] has of an app.
+pub(super) const COLUMNS: [&str; 10] =
+    ["NODE", "APP", "LIVE", "STATE", "MEMORY", "REQ/MIN", "P95", "FAILED", "SINCE", "BY"];
+
+/// An app of a node, a cell a column.
+pub(super) fn row(node: &str, app: &Value) -> [String; COLUMNS.len()] {
     let (serving, requests) = (&app["serving"], &app["requests"]);
     let number = |value: &Value, digits: usize, unit: &str| {
         value.as_f64().map(|number| format!("{number:.digits$}{unit}")).unwrap_or_default()
     };
-    let slots = ["blue", "green"].map(|slot| &app["slots"][slot]);
-    let live = slots.into_iter().find(|slot| slot["live"] == true).unwrap_or(&Value::Null);
+    let live = live_slot(app);
     let failed = requests["requests"].as_u64().filter(|requests| *requests > 0).and(requests["error_rate"].as_f64());
     [
         node.to_owned(),
@@ -120,6 +124,12 @@ fn row(node: &str, app: &Value) -> [String; 10] {
         words(&serving["since"]),
         words(&serving["by"]),
     ]
+}
+
+/// The slot that serves; null where there is none.
+pub(super) fn live_slot(app: &Value) -> &Value {
+    let slots = ["blue", "green"].map(|slot| &app["slots"][slot]);
+    slots.into_iter().find(|slot| slot["live"] == true).unwrap_or(&Value::Null)
 }
 
 #[cfg(test)]

@@ -98,7 +98,7 @@ impl Error {
 }
 
 /// A line of Apache's error log without the time, release, module, process and client that it begins with.
-fn without_brackets(line: &str) -> &str {
+pub(crate) fn without_brackets(line: &str) -> &str {
     let mut rest = line;
     while let Some((bracket, after)) = rest.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
         if bracket.contains('[') {

@@ -16,6 +16,7 @@ mod session;
 mod store;
 
 pub use destination::{Destination, Proxy};
+pub(crate) use error::without_brackets;
 pub use error::{Error, NodeError};
 pub use exec::{OnOutput, Output};
 pub use host_keys::{HostKeys, UnknownKey};

@@ -4,6 +4,7 @@
 //! query, one line an event for a run. Nothing moves and nothing is coloured when standard error is not a terminal.
 
 mod progress;
+mod screen;
 mod table;
 mod terminal;
 
@@ -18,6 +19,7 @@ use crate::error::{Failure, Kind};
 use crate::names::Secret;
 
 pub use progress::Steps;
+pub use screen::{Key, Screen};
 pub use table::Table;
 pub use terminal::{Terminal, give_back_terminal};
 

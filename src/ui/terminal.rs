@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
+use super::screen::give_back_screen;
 use crate::node;
 
 /// How the terminal was before its keys were handed on, while they are.
@@ -48,6 +49,7 @@ impl Drop for Terminal {
 
 /// Makes the terminal what it was; before the program ends in whatever way.
 pub fn give_back_terminal() {
+    give_back_screen();
     if let Some(found) = before().take() {
         let _ = tcsetattr(stdin(), OptionalActions::Now, &found);
     }

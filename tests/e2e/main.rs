@@ -62,6 +62,7 @@ mod services;
 mod sleeping;
 mod stores;
 mod versions;
+mod watching;
 
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -163,6 +164,7 @@ fn main() -> ExitCode {
         ("doctoring", doctoring::TESTS),
         ("reviewing", reviewing::TESTS),
         ("reporting", reporting::TESTS),
+        ("watching", watching::TESTS),
     ];
     let files = match world::part().as_deref() {
         None => [apps, data, living].concat(),

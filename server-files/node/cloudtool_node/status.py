@@ -21,7 +21,12 @@ ENTRIES = {
     "backups": ("backup_status", "entry"),
 }
 # The same for the node, whose functions are given the `Look`.
-NODE_ENTRIES = {"disk": ("status", "disk"), "memory": ("status", "memory"), "restart": ("status", "restart")}
+NODE_ENTRIES = {
+    "load": ("status", "load"),
+    "disk": ("status", "disk"),
+    "memory": ("status", "memory"),
+    "restart": ("status", "restart"),
+}
 
 DISK_FULL = 0.9
 MEMORY_FULL = 0.9
@@ -140,6 +145,13 @@ def slots_of(look: Look, found: State) -> dict | None:
 def described(about: dict) -> str:
     memory = f" with {about['memory_mb']:.0f} MB" if about["memory_mb"] else ""
     return f"{'live, ' if about['live'] else ''}{about['state']}{memory}"
+
+
+def load(_look: Look) -> dict:
+    """How many processes wanted to run, in the mean of one, five and fifteen minutes."""
+    minutes, processors = [round(number, 2) for number in os.getloadavg()], os.cpu_count()
+    text = f"{' '.join(f'{number:.2f}' for number in minutes)} of {processors}"
+    return {"text": text, "minutes": minutes, "processors": processors}
 
 
 def disk(look: Look) -> dict:
