@@ -14,7 +14,6 @@ import threading
 import traceback
 import urllib.parse
 from wsgiref.handlers import SimpleHandler
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 RUNTIME = os.path.join(os.path.dirname(HERE), "runtime", "wsgi.py")
@@ -163,6 +162,8 @@ class Answering(SimpleHandler):
     wsgi_run_once = False
     server_software = "cloudtool"
     http_version = "1.1"
+    # The process's own variables are no part of a request.
+    os_environ = {}
 
     def log_exception(self, exc_info):
         stderr = self.get_stderr()
@@ -177,60 +178,72 @@ class Answering(SimpleHandler):
         return answer(report(f"{request} failed.", sys.exc_info()[1]), start)
 
 
-class Handler(WSGIRequestHandler):
-    # So that a client that asks whether it may go on is told so.
-    protocol_version = "HTTP/1.1"
+class Handler(socketserver.StreamRequestHandler):
+    """One request a connection, from our own front: all that is sent is well-formed."""
 
-    def log_message(self, *_):
-        pass
-
-    def get_environ(self):
-        environ = super().get_environ()
-        host, _, port = self.headers.get("Host", "localhost").partition(":")
-        client = self.headers.get("X-Forwarded-For", "127.0.0.1")
-        path = environ.pop("HTTP_X_CLOUDTOOL_PATH", None)
-        if path:
-            environ["PATH_INFO"] = urllib.parse.unquote(path, "latin-1")
-        environ |= {
-            "REQUEST_URI": self.path,
-            "REMOTE_ADDR": client,
-            "SERVER_NAME": host,
-            "SERVER_PORT": port or "80",
-            "wsgi.input_terminated": True,
-        }
-        environ.pop("REMOTE_HOST", None)
-        return environ
+    disable_nagle_algorithm = True
 
     def handle(self):
-        self.raw_requestline = self.rfile.readline(65537)
+        line = self.line()
         # Somebody looked whether anybody listens.
-        if not self.raw_requestline or not self.parse_request():
+        if not line:
             return
-        if self.headers.get("X-Cloudtool-Ready"):
-            # The front asks what has become of it; no request of anybody else's has that header.
-            loaded = self.server.get_app().loaded
-            self.wfile.write(b"HTTP/1.0 204 No Content\r\n\r\n" if loaded else b"HTTP/1.0 500 Not loaded\r\n\r\n")
+        method, target, _ = line.split(" ", 2)
+        headers = {}
+        while line := self.line():
+            name, _, value = line.partition(":")
+            # As in Apache, a name with `_` is none that another header could be taken for.
+            if "_" not in name:
+                key = name.upper().replace("-", "_")
+                between = "; " if key == "COOKIE" else ", "
+                headers[key] = headers[key] + between + value.strip() if key in headers else value.strip()
+        if "X_CLOUDTOOL_READY" in headers:
+            # The front asks what has become of the app; no request of anybody else's has that header.
+            self.wfile.write(
+                b"HTTP/1.0 204 Loaded\r\n\r\n" if self.server.app.loaded else b"HTTP/1.0 500 Not loaded\r\n\r\n"
+            )
             return
-        if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
+        if headers.pop("EXPECT", "").lower() == "100-continue":
+            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if "chunked" in headers.get("TRANSFER_ENCODING", "").lower():
             body = Body(Chunks(self.rfile), sys.maxsize)
         else:
-            body = Body(self.rfile, int(self.headers.get("Content-Length") or 0))
-        handler = Answering(
-            body, self.wfile, self.get_stderr(), self.get_environ(), multithread=True, multiprocess=True
-        )
-        handler.request_handler = self
-        handler.run(self.server.get_app())
+            body = Body(self.rfile, int(headers.get("CONTENT_LENGTH") or 0))
+        environ = about(method, target, headers)
+        Answering(body, self.wfile, sys.stderr, environ, multithread=True, multiprocess=True).run(self.server.app)
+
+    def line(self):
+        return self.rfile.readline(1 << 20).decode("latin-1").rstrip("\r\n")
 
 
-class Server(socketserver.ThreadingMixIn, WSGIServer):
+def about(method, target, headers):
+    """What WSGI says of a request."""
+    path, _, query = target.partition("?")
+    host, _, port = headers.get("HOST", "localhost").partition(":")
+    environ = {
+        "REQUEST_METHOD": method,
+        "SCRIPT_NAME": "",
+        # Without what means nothing in a path, as Apache has it.
+        "PATH_INFO": urllib.parse.unquote(headers.pop("X_CLOUDTOOL_PATH", path), "latin-1"),
+        "QUERY_STRING": query,
+        "REQUEST_URI": target,
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "GATEWAY_INTERFACE": "CGI/1.1",
+        "REMOTE_ADDR": headers.get("X_FORWARDED_FOR", "127.0.0.1"),
+        "SERVER_NAME": host,
+        "SERVER_PORT": port or "80",
+        "wsgi.input_terminated": True,
+    }
+    for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        if name in headers:
+            environ[name] = headers.pop(name)
+    return environ | {f"HTTP_{name}": value for name, value in headers.items()}
+
+
+class Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
+    allow_reuse_address = True
     request_queue_size = 128
-
-    def server_bind(self):
-        # Not HTTPServer's: it asks the name server who we are.
-        socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = self.server_address[:2]
-        self.setup_environ()
 
     def handle_error(self, request, client_address):
         # A browser that went away is none of the developer's business.
@@ -243,9 +256,9 @@ def main():
     sys.path[:] = [entry for entry in sys.path if entry != HERE]
     sys.argv[:] = [os.environ["CLOUDTOOL_RUNNER"]]
     app = App(loader())
-    # Whoever connects from now on finds the app loaded.
+    # Whoever connects from now on finds the app loaded. What http.server would need for that takes as long to load as all the rest.
     with Server(("127.0.0.1", int(os.environ["CLOUDTOOL_PORT"])), Handler) as server:
-        server.set_app(app)
+        server.app = app
         server.serve_forever(poll_interval=3600)
 
 
