@@ -17,6 +17,7 @@
         'SCRIPT_NAME' => $name,
         'PHP_SELF' => $name . $info,
         'DOCUMENT_ROOT' => dirname($script),
+        'QUERY_STRING' => $_SERVER['QUERY_STRING'] ?? '',
         'SERVER_NAME' => $host,
         'SERVER_PORT' => $port,
         'SERVER_SOFTWARE' => 'cloudtool',

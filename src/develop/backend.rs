@@ -13,7 +13,9 @@ use crate::node::Services;
 
 const LOOK: Duration = Duration::from_millis(4);
 /// As a slot's Apache has it: PHP's own limits refuse what any telephone takes a picture of.
-const PHP_SETTINGS: [&str; 6] = [
+const PHP_SETTINGS: [&str; 7] = [
+    // It would not see a change for two seconds.
+    "opcache.enable=0",
     "log_errors=1",
     "display_errors=0",
     "html_errors=0",
