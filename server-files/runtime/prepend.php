@@ -3,6 +3,11 @@
 // of the front's own headers.
 (static function (): void {
     $_SERVER += getenv();
+    // The index of a directory is called like any other script.
+    if (str_ends_with($_SERVER['SCRIPT_NAME'] ?? '', '/')) {
+        $_SERVER['SCRIPT_NAME'] .= basename((string) $_SERVER['SCRIPT_FILENAME']);
+        $_SERVER['PHP_SELF'] = $_SERVER['SCRIPT_NAME'];
+    }
     $mount = $_SERVER['HTTP_X_CLOUDTOOL_MOUNT'] ?? '';
     if ($mount !== '') {
         foreach (['SCRIPT_NAME', 'PHP_SELF', 'REQUEST_URI', 'DOCUMENT_URI'] as $name) {
