@@ -1,30 +1,22 @@
 """What the scripts of this folder share that change the server itself, as its superuser: for apps of other nodes."""
 
-import grp
-import json
-import os
 import pathlib
 import re
 import subprocess
 
+import lender
 import postgres
 
-CERTIFICATE = "/etc/postgresql/cloudtool/server.pem"
+DIRECTORY = "/etc/postgresql/cloudtool"
 BEGIN, END = "# cloudtool: apps of other nodes, see services/postgresql/lend", "# cloudtool: end"
 
 SETTINGS = f"""# Written by cloudtool (services/postgresql/lend): apps of other nodes use this server. The firewall, and pg_hba.conf,
 # let in nobody else.
 listen_addresses = '*'
 ssl = on
-ssl_cert_file = '{CERTIFICATE}'
-ssl_key_file = '/etc/postgresql/cloudtool/server.key'
+ssl_cert_file = '{DIRECTORY}/server.pem'
+ssl_key_file = '{DIRECTORY}/server.key'
 """
-
-
-def records():
-    """The apps of other nodes, by name."""
-    directory = pathlib.Path(os.environ["CLOUDTOOL_SERVICE_LENT"])
-    return {path.stem: json.loads(path.read_text()) for path in sorted(directory.glob("*.json"))}
 
 
 def configuration():
@@ -40,7 +32,7 @@ def superuser(script, database="postgres", **variables):
 
 def quoted(text):
     """A string as psql's own commands read it."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"
 
 
 def template(name, extension, template=True):
@@ -76,12 +68,6 @@ SELECT datconnlimit = 0 AS unfinished FROM pg_database WHERE datname = :'name'
     )
 
 
-def give_to_server(path, mode):
-    """Root's, and readable for the server."""
-    os.chown(path, 0, grp.getgrnam("postgres").gr_gid)
-    os.chmod(path, mode)
-
-
 def let_in(found):
     """The lines of pg_hba.conf for apps of other nodes, before all others: each from its node, by TLS, and from nowhere else."""
     path = f"{configuration()}/pg_hba.conf"
@@ -92,13 +78,25 @@ def let_in(found):
         address = f"{record['from']}/{128 if ':' in record['from'] else 32}"
         lines += [
             f"# {app} of {record['node']}",
-            f'hostssl all "{app}","{app}.reader" {address} scram-sha-256',
             f'hostssl "cloudtool.lobby" "{app}.owner" {address} scram-sha-256',
-            f'host all "{app}","{app}.reader","{app}.owner" all reject',
+            f'host all "{app}.owner" all reject',
+            # Its logins and its reader are members of its role.
+            f"hostssl all +{app} {address} scram-sha-256",
+            f"host all +{app} all reject",
         ]
     block = "\n".join([BEGIN, *lines, END, ""]) if lines else ""
-    replace(path, block + rest)
+    lender.replace(path, block + rest)
     reload()
+
+
+def end_sessions(mine):
+    """Those from another address than the app's node has now."""
+    cluster_wide = """
+SELECT count(pg_terminate_backend(pid)) AS ended FROM pg_stat_activity
+ WHERE (usename = :'app' OR usename ~ ('^' || :'app' || '[.](owner|reader|r[0-9]+)$')) AND client_addr <> :'from'::inet
+\\gset
+"""
+    superuser(cluster_wide, app=mine["app"], **{"from": mine["from"]})
 
 
 def reload():
@@ -107,7 +105,7 @@ def reload():
 
 def listen():
     """Answers beyond loopback. That takes a restart, of about a second, the first time an app of another node asks."""
-    replace(f"{configuration()}/conf.d/cloudtool_lent.conf", SETTINGS)
+    lender.replace(f"{configuration()}/conf.d/cloudtool_lent.conf", SETTINGS)
     if superuser("SHOW listen_addresses;") != "*":
         unit = f"postgresql@{postgres.version()}-main.service"
         done = subprocess.run(["systemctl", "restart", unit], check=False)
@@ -115,16 +113,3 @@ def listen():
             postgres.fail(f"the server did not start again; see: journalctl -u {unit}")
     else:
         reload()
-
-
-def replace(path, content):
-    """A file of the server's, in its owner and mode, by rename."""
-    if os.path.exists(path) and pathlib.Path(path).read_text() == content:
-        return
-    new = f"{path}.new"
-    pathlib.Path(new).write_text(content)
-    if os.path.exists(path):
-        found = os.stat(path)
-        os.chown(new, found.st_uid, found.st_gid)
-        os.chmod(new, found.st_mode & 0o777)
-    os.rename(new, path)

@@ -5,100 +5,84 @@ In the server of another node that is done as a role that owns the app's databas
 the account of the address: its database is the first share, and others are made beside it, if that account may.
 """
 
-import json
 import os
 import pathlib
-import subprocess
 import sys
-import urllib.parse
+
+import remote
+import scram
 
 
 def place():
-    """What services/postgresql/lend has told, or what the address says; None when the share is here."""
-    path = os.environ.get("CLOUDTOOL_SERVICE_ELSEWHERE")
-    if not path:
+    """None when the share is here."""
+    there = remote.place()
+    if there is None:
         return None
-    there = json.loads(pathlib.Path(path).read_text())
     return addressed(there) if "url" in there else {**there, "sslmode": "verify-ca"}
 
 
 def addressed(there):
     """The parts of an address. Without a word about it, the connection must be TLS; with a certificate, to the server named."""
-    parts = urllib.parse.urlsplit(there["url"])
-    if parts.scheme not in ("postgresql", "postgres"):
-        sys.exit(f"the address of a PostgreSQL database begins with postgresql://, not {parts.scheme}://")
-    query = dict(urllib.parse.parse_qsl(parts.query))
-    certificate = there.get("certificate")
+    parts = remote.addressed(there, "a PostgreSQL database", ("postgresql", "postgres"), 5432)
+    if not parts["user"] or not parts["database"]:
+        sys.exit(
+            "the address of a PostgreSQL database has an account and a database in it: postgresql://USER:PASSWORD@HOST/DATABASE"
+        )
+    query = parts["query"]
     if query.pop("sslrootcert", None) == "system":
-        certificate = "/etc/ssl/certs/ca-certificates.crt"
-    mode = query.pop("sslmode", "verify-full" if certificate else "require")
-    account = urllib.parse.unquote(parts.username)
-    database = urllib.parse.unquote(parts.path.strip("/"))
-    return {
-        **there,
-        "host": parts.hostname,
-        "port": str(parts.port or 5432),
-        "sslmode": mode,
-        "certificate": certificate,
-        "user": account,
-        "owner": account,
-        "password": urllib.parse.unquote(parts.password or ""),
-        "database": database,
-        "lobby": database,
-        "query": query,
-    }
+        parts["certificate"] = "/etc/ssl/certs/ca-certificates.crt"
+    mode = query.pop("sslmode", "verify-full" if parts["certificate"] else "require")
+    return {**parts, "sslmode": mode, "owner": parts["user"], "lobby": parts["database"]}
 
 
-def login(there):
-    """The role of the app."""
+def role(there):
+    """The role whose the app's databases are."""
     return there.get("user", os.environ["CLOUDTOOL_APP"])
 
 
-def password(there):
-    return there.get("password") or secret("password")
+def login(there):
+    """Who the app logs in as."""
+    return there.get("user", os.environ["CLOUDTOOL_LOGIN"])
 
 
-def database(there):
-    """What the share is called there: the database of the address, or one beside it with the number of the share."""
-    share = os.environ.get("CLOUDTOOL_SHARE", "")
-    if "database" not in there:
-        return share
-    return there["database"] + share[len(os.environ["CLOUDTOOL_APP"]) :]
+def tell_login(there):
+    """The server knows the app's login, and its reader, by the password of now."""
+    verifier = pathlib.Path(os.environ["CLOUDTOOL_SERVICE_SECRETS"], f"verifier.{os.environ['CLOUDTOOL_LOGIN']}")
+    password = pathlib.Path(os.environ["CLOUDTOOL_SERVICE_PASSWORD"])
+    if not verifier.exists() or verifier.stat().st_mtime <= password.stat().st_mtime:
+        new = verifier.with_name(f"{verifier.name}.new")
+        new.touch(0o600)
+        new.write_text(scram.verifier(password.read_text().strip()))
+        new.replace(verifier)
+    change_login(there, verifier.read_text())
 
 
-def secret(name):
-    return pathlib.Path(os.environ["CLOUDTOOL_SERVICE_SECRETS"], name).read_text().strip()
+def end_login(there):
+    """The password of the app's login is refused from now on, and who is logged in with it is thrown out."""
+    change_login(there, "")
+    pathlib.Path(os.environ["CLOUDTOOL_SERVICE_SECRETS"], f"verifier.{os.environ['CLOUDTOOL_LOGIN']}").unlink(
+        missing_ok=True
+    )
+
+
+def change_login(there, verifier):
+    change = "SELECT public.:\"logins\"(:'login', nullif(:'verifier', '')) AS done\n\\gset\n"
+    lobby(there, f"\\set verifier '{verifier}'\n{change}", login=login(there), logins=there["logins"])
 
 
 def lobby(there, script, **variables):
     """Runs a script of psql's as the owner of the app's databases; what it prints."""
-    certificate = os.memfd_create("certificate")
-    if there["certificate"]:
-        os.write(certificate, pathlib.Path(there["certificate"]).read_bytes())
-    values = {"app": login(there), "share": database(there), "mark": mark(), **variables}
-    plain = ["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--no-password", "--set=ON_ERROR_STOP=1"]
-    done = subprocess.run(
-        [program("psql"), *plain, *(f"--set={name}={value}" for name, value in values.items())],
-        input=script,
-        text=True,
-        stdout=subprocess.PIPE,
-        env={
-            "PATH": os.environ["PATH"],
-            "LANG": "C.UTF-8",
-            "HOME": "/",
-            **reached(there, there["certificate"] and f"/dev/fd/{certificate}"),
-            "PGUSER": there["owner"],
-            "PGPASSWORD": there["password"] if "password" in there else secret("owner"),
-            "PGDATABASE": there["lobby"],
-        },
-        # Neither root nor the app's user, who could read the environment.
-        user="nobody",
-        group="nogroup",
-        extra_groups=[],
-        pass_fds=[certificate],
-        cwd="/",
-        check=False,
-    )
+    values = {"app": role(there), "share": remote.database(there), "mark": mark(), **variables}
+    words = ["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--no-password", "--set=ON_ERROR_STOP=1"]
+    words += [f"--set={name}={value}" for name, value in values.items()]
+
+    def command(certificate):
+        word = there["password"] if "password" in there else remote.secret("owner")
+        who = {"PGUSER": there["owner"], "PGPASSWORD": word, "PGDATABASE": there["lobby"]}
+        return [program("psql"), *words], {**reached(there, certificate), **who}
+
+    done = remote.ask(there, command, script)
+    sys.stderr.write(done.stderr)
     if done.returncode:
         sys.exit(done.returncode)  # it has said why
     return done.stdout.strip()
@@ -183,21 +167,19 @@ SELECT datconnlimit = 0 AS closed FROM pg_database WHERE datname = :'share'
 
 def provision(there):
     if "url" not in there:
+        tell_login(there)
         objection = lobby(there, PROVISION, template=there["template"])
-    elif database(there) != there["database"]:
+    elif remote.database(there) != there["database"]:
         objection = lobby(there, BESIDE)
     else:
         objection = ""
     if objection:
         sys.exit(objection)
-    app, share, word = login(there), database(there), password(there)
-    host = f"[{there['host']}]" if ":" in there["host"] else there["host"]
+    app, share, word = login(there), remote.database(there), remote.password(there)
     how = {**there.get("query", {}), "sslmode": there["sslmode"]}
     if there["certificate"]:
         how["sslrootcert"] = there["certificate"]
-    user, hidden, name = (urllib.parse.quote(part, safe="") for part in (app, word, share))
-    query = urllib.parse.urlencode(how, safe="/")
-    url = f"postgresql://{user}:{hidden}@{host}:{there['port']}/{name}?{query}"
+    url = remote.url("postgresql", there, app, word, share, how)
     for name, value in {
         "CONFIG_PG_DBNAME": share,
         "CONFIG_PG_USER": app,
@@ -213,22 +195,25 @@ def provision(there):
         print(f"{name}={value}")
 
 
+def databases(there, which):
+    """The names of the app's databases that meet a condition on pg_database."""
+    return lobby(
+        there, f"SELECT datname FROM pg_database WHERE pg_get_userbyid(datdba) = :'app' AND ({which});"
+    ).splitlines()
+
+
 def drop(there, shares):
     """Drops databases of the app, whoever is connected: `shares` is a condition on pg_database.
 
     Not WITH (FORCE): who is no superuser may not end the server's own housekeeping, for which a plain DROP waits.
     """
-    found = lobby(
-        there,
-        f"SELECT datname FROM pg_database WHERE pg_get_userbyid(datdba) = :'app' AND ({shares});",
-    )
-    for share in found.splitlines():
+    for share in databases(there, shares):
         lobby(
             there,
             r"""
 ALTER DATABASE :"share" CONNECTION LIMIT 0;
 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
- WHERE datname = :'share' AND usename IN (:'app', :'app' || '.reader')
+ WHERE datname = :'share' AND (usename = :'app' OR left(usename, length(:'app') + 2) = :'app' || '.r')
 \gset ended_
 DROP DATABASE :"share";
 """,
@@ -241,12 +226,20 @@ def main():
     if sys.argv[1:] == ["provision"]:
         provision(there)
         return
+    if sys.argv[1:] == ["retire"]:
+        end_login(there)
+        return
+    own = r"datname = :'app' OR datname ~ ('^' || :'app' || '\.[0-9]+$')"
+    if sys.argv[1:] == ["shares"]:
+        for share in databases(there, own):
+            print(share[len(role(there)) + 1 :] or "1")
+        return
     one = sys.argv[1:] == ["drop"]
     if "url" not in there:
-        drop(there, "datname = :'share'" if one else r"datname = :'app' OR datname ~ ('^' || :'app' || '\.[0-9]+$')")
+        drop(there, "datname = :'share'" if one else own)
         return
     drop(there, "shobj_description(oid, 'pg_database') = :'mark'" + (" AND datname = :'share'" if one else ""))
-    if not one or database(there) == there["database"]:
+    if not one or remote.database(there) == there["database"]:
         print(f"the database {there['database']} was there before, and stays as it is", file=sys.stderr)
 
 

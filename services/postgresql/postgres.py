@@ -17,6 +17,7 @@ import sys
 from subprocess import PIPE
 
 import elsewhere
+import remote
 import scram
 
 HOST, PORT = "127.0.0.1", "5432"
@@ -103,7 +104,7 @@ class Role:
     def __init__(self, name, password):
         self.name = name
         self.password = password
-        self.share = elsewhere.database(THERE) if THERE else os.environ["CLOUDTOOL_SHARE"]
+        self.share = remote.database(THERE) if THERE else os.environ["CLOUDTOOL_SHARE"]
         self.account = pwd.getpwnam(os.environ["CLOUDTOOL_APP_USER"])
 
     def start(self, name, *arguments, **more):
@@ -185,7 +186,7 @@ class Session:
 
 def account():
     """The app's own, in a server that is elsewhere."""
-    return Role(elsewhere.login(THERE), elsewhere.password(THERE))
+    return Role(elsewhere.login(THERE), remote.password(THERE))
 
 
 def verifier_file():
@@ -224,7 +225,10 @@ def reader():
     name = os.environ["CLOUDTOOL_APP"]
     if THERE:
         # An address names one account: where rows are hidden from it, the backup fails (row_security).
-        return account() if "url" in THERE else Role(f"{name}.reader", elsewhere.password(THERE))
+        if "url" in THERE:
+            return account()
+        elsewhere.tell_login(THERE)
+        return Role(f"{name}.reader", remote.password(THERE))
     verifier = verifier_file().read_text().strip()
     superuser(f"""
 \\set app '{name}'

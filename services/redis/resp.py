@@ -1,4 +1,4 @@
-"""A client of Redis, from the standard library alone: RESP version 2 over TCP, with answers read one by one.
+"""A client of Redis, from the standard library alone: RESP version 2 over TCP or TLS, with answers read one by one.
 
 Answers that are long texts can be taken in pieces, so that a value never has to fit into memory.
 """
@@ -17,16 +17,19 @@ class Unreachable(Exception):
 
 
 class Connection:
-    def __init__(self, host, port, user, password):
+    def __init__(self, host, port, user, password, tls=None):
+        """`tls`: an SSLContext, where the server is reached by TLS."""
         try:
             self.socket = socket.create_connection((host, port), timeout=120)
+            if tls:
+                self.socket = tls.wrap_socket(self.socket, server_hostname=host)
         except OSError as problem:
             raise Unreachable(f"Redis at {host}:{port} does not answer: {problem}") from None
         self.stream = self.socket.makefile("rb", PIECE)
         # Many small commands travel together: each in a packet of its own would wait for the one before to be confirmed.
         self.output = self.socket.makefile("wb", PIECE)
-        if user:
-            self("AUTH", user, password)
+        if password:
+            self("AUTH", *([user] if user else []), password)
 
     def __call__(self, *words):
         """One command, and its answer."""

@@ -7,9 +7,14 @@ import os
 import pathlib
 import sys
 
+import elsewhere
+import remote
 import resp
 
 HOST, PORT = "127.0.0.1", 6379
+THERE = elsewhere.place()
+# In a server whose address app.ini says, all is done with the account of the address.
+ADDRESSED = bool(THERE) and "url" in THERE
 # Apps' users are `ct-APP`, so none of them can have this name.
 ADMIN = "cloudtool"
 ACL_FILE = pathlib.Path("/var/lib/redis/cloudtool.acl")
@@ -42,8 +47,19 @@ def hashed(password):
     return "#" + hashlib.sha256(password.encode()).hexdigest()
 
 
+def connect(user, password):
+    if THERE:
+        return resp.Connection(THERE["host"], int(THERE["port"]), user, password, elsewhere.tls(THERE))
+    return resp.Connection(HOST, PORT, user, password)
+
+
 def administrator():
-    """A connection that may do everything."""
+    """A connection that may do everything with what is the app's, here also with the server."""
+    if THERE:
+        try:
+            return connect(*elsewhere.owner(THERE))
+        except (resp.Unreachable, resp.Refused) as problem:
+            fail(f"Redis at {THERE['host']}:{THERE['port']} does not let in who looks after the app's keys: {problem}")
     try:
         return resp.Connection(HOST, PORT, ADMIN, admin_password())
     except resp.Unreachable as problem:
@@ -64,8 +80,8 @@ class Share:
 
     def __init__(self):
         self.app = os.environ["CLOUDTOOL_APP"]
-        self.user = f"ct-{self.app}"
-        self.password = pathlib.Path(os.environ["CLOUDTOOL_SERVICE_PASSWORD"]).read_text().strip()
+        self.user = (THERE or {}).get("user", f"ct-{self.app}")
+        self.password = remote.password(THERE or {})
         self.prefix = f"{os.environ['CLOUDTOOL_SHARE']}:"
         # All shares of the app. No app has a dot in its name, so these are nobody else's.
         self.all_prefixes = [f"{self.app}:", f"{self.app}.*:"]
@@ -75,7 +91,7 @@ class Share:
         server("ACL", "SETUSER", self.user, *self.rules(server))
         # The line as the server would save it: in the file already, when nothing has changed.
         line = next(line for line in server("ACL", "LIST") if line.split()[1] == self.user.encode())
-        if line not in ACL_FILE.read_bytes().splitlines():
+        if THERE or line not in ACL_FILE.read_bytes().splitlines():
             server("ACL", "SAVE")
 
     def rules(self, server):
@@ -97,7 +113,7 @@ class Share:
 
     def connect(self):
         """As the app does."""
-        return resp.Connection(HOST, PORT, self.user, self.password)
+        return connect(self.user, self.password)
 
 
 def knows(server, commands, name):

@@ -4,13 +4,14 @@ use std::time::Instant;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::NodeChoice;
 use super::context::{Context, show};
 use super::data::Patience;
 use super::query::words;
 use super::update::{service_settings, url};
+use super::{NodeChoice, lent};
 use crate::backup::Directory;
-use crate::deploy::Remote;
+use crate::config::ServiceUse;
+use crate::deploy::{Probe, Remote};
 use crate::error::{Failure, Kind};
 use crate::inventory::{Inventory, NodeRecord};
 use crate::names::{AppName, Location};
@@ -56,17 +57,29 @@ pub(super) fn run(context: &Context, args: CloneApp) -> Result<(), Failure> {
         "scrub": scrub, "ttl": args.ttl, "keep": context.keep()?, "lock_timeout": args.patience.lock_timeout,
     });
     let (mut source, _) = context.connect_installing(&from)?;
+    let services = services(context, &args.from, &mut source)?;
     let answer = if from.name == to.name {
-        context.call(&mut source, request)
+        request["elsewhere"] = lent::arrange_copy(context, &args.to, &services, &mut source)?;
+        context.call(&mut source, request.clone())
     } else {
         let (mut target, _) = context.connect_installing(&to)?;
+        request["elsewhere"] = source.meanwhile(|| lent::arrange_copy(context, &args.to, &services, &mut target))?;
         through_this_machine(context, &args, &mut source, &mut target, &mut request)
     };
+    if answer.is_err() {
+        lent::give_back_places(context, &args.to, &request["elsewhere"]);
+    }
     context.record_answer(&to.name, "clone-app", Some(&args.to), &answer);
     let answer = answer?;
     context.remember_locations(&to, &args.to, &answer)?;
     report(context, &args, &to, &answer, start);
     Ok(())
+}
+
+/// What the live release of the app asks for.
+fn services(context: &Context, app: &AppName, source: &mut Remote) -> Result<Vec<ServiceUse>, Failure> {
+    let probe = context.probe(source, Probe::request(Some(app), None, &[], true))?;
+    Ok(probe.app.and_then(|facts| facts.settings).map(|settings| settings.services).unwrap_or_default())
 }
 
 /// What the app is made of comes here, and goes on to the other node.

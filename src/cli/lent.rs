@@ -7,25 +7,33 @@ use serde_json::{Map, Value, json};
 
 use super::context::{Context, show};
 use crate::config::paths::expand_home;
-use crate::config::referred;
-use crate::deploy::{Lent, Place, Remote, Source};
+use crate::config::{ServiceUse, referred};
+use crate::deploy::{Lent, Place, Remote, Source, lent};
 use crate::error::{Failure, Kind};
 use crate::inventory::NodeRecord;
 use crate::names::AppName;
 use crate::node::{Error, Event};
 use crate::ui::Steps;
 
-/// Has other nodes lend what the app is to have there, and finds out the addresses of servers. Gives the places, as a `deploy` says them.
+/// How addresses of PostgreSQL, MySQL and Redis name the certificate that their server must show, or its authority: a file.
+const CERTIFICATES: [&str; 4] = ["sslrootcert", "ssl_ca", "ssl-ca", "ssl_ca_certs"];
+
+/// Has other nodes lend what the app is to have there, and finds out the addresses of servers. `take_over`: also what another node
+/// has there for an app of that name. Gives the places, as a `deploy` says them.
 pub(super) fn arrange(
     context: &Context,
     source: &Source,
+    take_over: bool,
     remote: &mut Remote,
     steps: &mut Steps,
 ) -> Result<Value, Failure> {
     let mut places = Map::new();
     for wish in &source.lent {
         let place = match &wish.place {
-            Place::Node(name) => borrowed(context, &source.config.name, wish, name, remote, steps)?,
+            Place::Node(name) => {
+                let asker = Asker { app: &source.config.name, copying: false, take_over };
+                borrowed(context, &asker, wish, name, remote, steps)?
+            }
             Place::Address(text) => addressed(context, source, wish, text)?,
         };
         places.insert(wish.service.clone(), place);
@@ -33,15 +41,43 @@ pub(super) fn arrange(
     Ok(Value::Object(places))
 }
 
+/// Has other nodes lend to a copy of an app what they lend to that: the places, as a `clone` says them. A copy of an app whose data
+/// are where an address says would share its only account with it; the node refuses that.
+pub(super) fn arrange_copy(
+    context: &Context,
+    copy: &AppName,
+    services: &[ServiceUse],
+    remote: &mut Remote,
+) -> Result<Value, Failure> {
+    let mut places = Map::new();
+    let asker = Asker { app: copy, copying: true, take_over: false };
+    for wish in lent(services, &context.services()?)? {
+        if let Place::Node(name) = &wish.place {
+            let place = borrowed(context, &asker, &wish, name, remote, &mut context.ui.steps())?;
+            places.insert(wish.service, place);
+        }
+    }
+    Ok(Value::Object(places))
+}
+
+/// Who asks other nodes for something.
+struct Asker<'a> {
+    app: &'a AppName,
+    /// It is not there yet, and must not be.
+    copying: bool,
+    /// What a node has there that is lost becomes this app's.
+    take_over: bool,
+}
+
 fn borrowed(
     context: &Context,
-    app: &AppName,
+    asker: &Asker,
     wish: &Lent,
     name: &str,
     remote: &mut Remote,
     steps: &mut Steps,
 ) -> Result<Value, Failure> {
-    let lender = context.named(name)?;
+    let (app, lender) = (asker.app, context.named(name)?);
     if lender.name == remote.node() {
         let message = format!("{app} is on {} itself: say service.{} without a node", lender.name, wish.service);
         return Err(Failure::new(Kind::Usage, message));
@@ -50,18 +86,23 @@ fn borrowed(
     let (mut other, _) = context.connect_installing(&lender)?;
     steps.done("");
     let borrow = json!({
-        "verb": "borrow", "app": app, "service": wish.service, "hosts": addresses(context, &lender), "lock_timeout": 60,
+        "verb": "borrow", "app": app, "service": wish.service, "hosts": addresses(context, &lender),
+        "copying": asker.copying, "lock_timeout": 60,
     });
     let asking = call(remote, borrow, steps)?;
     let lend = json!({
         "verb": "lend", "app": app, "service": wish.service, "with": wish.with, "node": remote.node(),
         "borrower": asking["borrower"], "from": asking["from"], "terms": asking["terms"],
+        "take_over": asker.take_over,
     });
     // The first time, a database server is installed there.
     let mut place = remote.meanwhile(|| call(&mut other, lend, steps))?["terms"].clone();
     place["at"] = json!(format!("node:{name}"));
     place["host"] = asking["host"].clone();
     place["borrower"] = asking["borrower"].clone();
+    if asker.take_over {
+        place["taken_over"] = json!("yes");
+    }
     Ok(place)
 }
 
@@ -77,18 +118,32 @@ fn addressed(context: &Context, source: &Source, wish: &Lent, text: &str) -> Res
     if found.from == from && url.password().is_some() {
         context.ui.warn(&format!("{from} has a password in it, for all who read the app: env:NAME, file:PATH and command:WORDS say where it is instead"));
     }
-    let (certificates, rest): (Vec<_>, Vec<_>) =
-        url.query_pairs().into_owned().partition(|(name, value)| name == "sslrootcert" && value != "system");
+    let (certificates, rest): (Vec<_>, Vec<_>) = url
+        .query_pairs()
+        .into_owned()
+        .partition(|(name, value)| CERTIFICATES.contains(&name.as_str()) && value != "system");
     let mut place = json!({"at": "url"});
     if let Some((_, file)) = certificates.first() {
         let file = source.dir.join(expand_home(file));
-        let content = std::fs::read_to_string(&file)
-            .map_err(|error| bad(format!("{}: sslrootcert {} cannot be read: {error}", found.from, file.display())))?;
+        let content = std::fs::read_to_string(&file).map_err(|error| {
+            bad(format!("{}: the certificate {} cannot be read: {error}", found.from, file.display()))
+        })?;
         place["certificate"] = json!(content);
         url.query_pairs_mut().clear().extend_pairs(rest);
     }
     place["url"] = json!(url.as_str());
     Ok(place)
+}
+
+/// The same of a copy that did not come about: `places` are what [`arrange_copy`] gave.
+pub(super) fn give_back_places(context: &Context, app: &AppName, places: &Value) {
+    let lenders: Vec<Value> = places
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(service, place)| json!({"service": service, "at": place["at"], "borrower": place["borrower"]}))
+        .collect();
+    give_back(context, app, &json!(lenders));
 }
 
 /// Has the nodes that lent something to an app that is gone destroy what they keep for it: `lenders` of the answer to `remove`.

@@ -46,6 +46,9 @@ pub(super) struct Update {
     /// Make a new release even when nothing changed
     #[arg(short, long)]
     force: bool,
+    /// The node that had the app is lost: take over what it has on other nodes (`service.NAME = node:NODE`); asks by name
+    #[arg(long, conflicts_with = "plan")]
+    take_over: bool,
     /// Say how long each step took, and the number of round trips
     #[arg(long)]
     timings: bool,
@@ -71,6 +74,13 @@ pub(super) fn run(context: &Context, args: Update) -> Result<(), Failure> {
     let locations = if args.hosts.is_empty() { config.locations.clone() } else { args.hosts.clone() };
     let node = context.node(&args.node, Some(&config.name), &locations)?;
     cron_node::leave_to_one(context, &mut config, &node, &locations)?;
+    if args.take_over {
+        let what = format!(
+            "What {} has on other nodes becomes that of {}. The node that had it until now is let in no more.",
+            config.name, node.name
+        );
+        context.ui.confirm_by_name(&what, config.name.as_str())?;
+    }
     // What is wrong with it is said before anything is done.
     let schedule = if args.plan { None } else { data::schedule(context, config.settings.backup.as_ref())? };
     let certificate = if args.plan { None } else { certificate(context, &args.dir, &config)? };
@@ -262,7 +272,7 @@ fn apply(
     let settings = service_settings(context, &services)?;
     let mut request = plan.request(source, &args.note, context.keep()?, &settings);
     request["lock_timeout"] = json!(args.patience.lock_timeout);
-    request["elsewhere"] = lent::arrange(context, source, remote, steps)?;
+    request["elsewhere"] = lent::arrange(context, source, args.take_over, remote, steps)?;
     let uploads = plan.uploads(source, probe);
     let mut local = None;
     let steps = std::cell::RefCell::new(steps);

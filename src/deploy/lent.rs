@@ -111,8 +111,8 @@ mod tests {
             let failure = asked(services).unwrap_err();
             format!("{}; {}", failure.message, failure.hint.unwrap_or_default())
         };
-        insta::assert_snapshot!(refused(&[("redis", "node:db1")]), @"service.redis: redis cannot be on another server; those that can: postgis, postgresql");
-        insta::assert_snapshot!(refused(&[("mysql", "mysql://a:secret@b/c")]), @"service.mysql: mysql cannot be on another server; those that can: postgis, postgresql");
+        insta::assert_snapshot!(refused(&[("couchdb", "node:db1")]), @"service.couchdb: couchdb cannot be on another server; those that can: mysql, postgis, postgresql, redis");
+        insta::assert_snapshot!(refused(&[("couchdb", "http://a:secret@b/c")]), @"service.couchdb: couchdb cannot be on another server; those that can: mysql, postgis, postgresql, redis");
         insta::assert_snapshot!(refused(&[("postgresql", "postgresql://a:secret@b/c"), ("postgis", "node:b")]), @"service.postgis: what the app has in postgresql is said to be in two places; say it at one of its services, or the same at both");
     }
 }

@@ -13,7 +13,7 @@ mod settings_diff;
 mod slot_conf;
 mod source;
 
-pub use lent::{Lent, Place};
+pub use lent::{Lent, Place, lent};
 pub use plan::{Action, Basis, Besides, FORMAT, MadeFrom, Plan, Upload};
 pub use probe::{AppFacts, Lock, NodeFacts, Probe};
 pub use remote::{Installed, Remote};

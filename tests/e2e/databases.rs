@@ -18,6 +18,7 @@ pub const TESTS: &[Test] = &[
     ("random_postgresql_dumps_load_into_another_app", random_postgresql_dumps_load_into_another_app),
     ("no_dump_has_a_superusers_rights", no_dump_has_a_superusers_rights),
     ("a_forged_dump_does_not_reach_the_share_in_use", a_forged_dump_does_not_reach_the_share_in_use),
+    ("a_forged_mysql_dump_does_not_reach_the_share_in_use", a_forged_mysql_dump_does_not_reach_the_share_in_use),
     ("damaged_and_foreign_dumps_are_refused", damaged_and_foreign_dumps_are_refused),
     ("mariadb_starts_again_after_a_full_disk", mariadb_starts_again_after_a_full_disk),
     ("drop_and_remove_leave_nothing", drop_and_remove_leave_nothing),
@@ -41,7 +42,7 @@ fn apps(world: &World) -> (App, App) {
 const FUNCTIONS: &str = r#"
 cd /tmp
 svc() {
-    env -i PATH="$PATH" HOME=/root LANG=C.UTF-8 CLOUDTOOL_SERVICE="$1" CLOUDTOOL_APP="$3" CLOUDTOOL_APP_USER="ct-$3" \
+    env -i PATH="$PATH" HOME=/root LANG=C.UTF-8 PYTHONPATH=/usr/local/lib/cloudtool/common CLOUDTOOL_SERVICE="$1" CLOUDTOOL_APP="$3" CLOUDTOOL_APP_USER="ct-$3" \
         CLOUDTOOL_PLATFORM=python CLOUDTOOL_SHARE="$4" CLOUDTOOL_SERVICES="${SERVICES:-mysql postgresql postgis}" \
         CLOUDTOOL_SERVICE_VALUE= CLOUDTOOL_FACTS=/tmp/facts CLOUDTOOL_SERVICE_SETTINGS="/run/cloudtool/services/$1.json" \
         CLOUDTOOL_SERVICE_SECRETS="/var/lib/cloudtool/secrets/$3/$1" CLOUDTOOL_LOGIN="$3" \
@@ -339,6 +340,57 @@ fn a_forged_dump_does_not_reach_the_share_in_use(world: &World) {
     assert_eq!(script(world, "pg_as led_ger led_ger.3 -c 'SELECT who FROM reached'"), "led_ger.3.loader");
     script(world, &format!("svc postgresql drop led_ger led_ger.3; {live} -c 'DROP TABLE precious'"));
     assert_eq!(script(world, about_the_app), before);
+}
+
+/// Whatever MariaDB is told in a dump: it is told by somebody who knows the new database alone, and who is nobody afterwards.
+fn a_forged_mysql_dump_does_not_reach_the_share_in_use(world: &World) {
+    let _apps = apps(world);
+    script(world, "my_as led_ger led_ger -e 'CREATE OR REPLACE TABLE precious SELECT 1 AS a'");
+    let about_the_app = "mariadb -BNe \"SELECT * FROM mysql.global_priv WHERE User LIKE 'led%'; SELECT * FROM mysql.db WHERE User LIKE 'led%' ORDER BY 1, 2, 3\"
+        my_as led_ger led_ger -e 'SELECT a FROM precious'";
+    script(world, "fresh mysql led_ger led_ger.3");
+    let before = script(world, about_the_app);
+    let target = share(world, "mysql", "led_ger.3");
+    for evil in [
+        "DROP TABLE led_ger.precious;",
+        "UPDATE led_ger.precious SET a = 2;",
+        "CREATE VIEW peek AS SELECT * FROM led_ger.precious;",
+        "DROP DATABASE led_ger;",
+        "SET PASSWORD FOR led_ger@127.0.0.1 = PASSWORD('mine');",
+        "ALTER USER led_ger@127.0.0.1 IDENTIFIED BY 'mine';",
+        "ALTER USER led_ger@127.0.0.1 ACCOUNT LOCK;",
+        "GRANT ALL PRIVILEGES ON `led_ger.3`.* TO ledxger@127.0.0.1;",
+        "CREATE DEFINER=led_ger@127.0.0.1 PROCEDURE p() DROP TABLE led_ger.precious;",
+        "KILL USER led_ger@127.0.0.1; SELECT a FROM nowhere;",
+        "CREATE EVENT soon ON SCHEDULE AT NOW() DO DROP TABLE led_ger.precious; CALL nowhere;",
+    ] {
+        let dump = format!("-- cloudtool: a dump of MariaDB 10.11.0\n{evil}\n-- Dump completed\n");
+        let said = target.fails("load", dump.as_bytes());
+        assert!(said.starts_with("the dump, of MariaDB 10.11.0, could not be loaded"), "{evil}: {said}");
+        assert_eq!(script(world, about_the_app), before, "{evil}");
+    }
+    // What a body says is not run when it becomes the app's, whatever it looks like.
+    let trick = "CREATE TABLE t (a INT, b TEXT DEFAULT (CURRENT_USER()));
+INSERT INTO t (a) VALUES (1);
+DELIMITER ;;
+CREATE TRIGGER x BEFORE INSERT ON t FOR EACH ROW BEGIN SET NEW.a = 2; /* \\*/ DROP TABLE led_ger.precious */ END;;
+CREATE PROCEDURE p() SQL SECURITY INVOKER BEGIN SELECT '\\'; END; DROP TABLE led_ger.precious; --'; END;;
+DELIMITER ;
+";
+    let dump = format!("-- cloudtool: a dump of MariaDB 10.11.0\n{trick}-- Dump completed\n");
+    let said = String::from_utf8_lossy(&target.run("load", dump.as_bytes()).stderr).into_owned();
+    assert!(said.starts_with("the dump, of MariaDB 10.11.0, could not be loaded"), "{said}");
+    assert_eq!(script(world, about_the_app), before);
+    script(world, "fresh mysql led_ger led_ger.3");
+    let dump = format!(
+        "-- cloudtool: a dump of MariaDB 10.11.0\n{}-- Dump completed\n",
+        trick.lines().filter(|line| !line.contains("precious")).map(|line| format!("{line}\n")).collect::<String>()
+            + "CREATE VIEW who AS SELECT b FROM t;\n"
+    );
+    target.ok("load", dump.as_bytes());
+    let loaded = "my_as led_ger led_ger.3 -e \"SELECT b FROM who; SELECT DEFINER FROM information_schema.VIEWS WHERE TABLE_SCHEMA = 'led_ger.3'\"";
+    assert_eq!(script(world, loaded), "led_ger.3.loader@127.0.0.1\nled_ger@127.0.0.1");
+    script(world, "svc mysql drop led_ger led_ger.3; my_as led_ger led_ger -e 'DROP TABLE precious'");
 }
 
 fn damaged_and_foreign_dumps_are_refused(world: &World) {

@@ -36,6 +36,7 @@ mod disabling;
 mod doctoring;
 mod draining;
 mod drills;
+mod elsewhere;
 mod examples;
 mod hostile;
 mod inside;
@@ -99,6 +100,8 @@ const LONG: &[&str] = &[
     "drills::at_one_node",
     "rotation::a_rotation_killed_at_any_moment_leaves_one_login",
     "servers::a_database_is_where_an_address_says",
+    "elsewhere::mysql_and_redis_are_where_addresses_say",
+    "elsewhere::what_is_on_another_node_is_copied_and_outlives_a_lost_one",
     "stores::a_line_that_comes_back_costs_no_backup",
     "crons::a_job_runs_when_its_time_comes",
     "stores::what_is_cut_off_is_never_listed",
@@ -145,6 +148,7 @@ fn main() -> ExitCode {
         ("copies", copies::TESTS),
         ("versions", versions::TESTS),
         ("servers", servers::TESTS),
+        ("elsewhere", elsewhere::TESTS),
     ];
     let living: &[File] = &[
         ("config", config::TESTS),

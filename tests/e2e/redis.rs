@@ -54,7 +54,7 @@ fn keys_are_kept_apart_dumped_and_loaded(world: &World) {
 /// What a Python expression says, in which `r` is the server's administrator.
 fn as_administrator(world: &World, expression: &str) -> String {
     world.node_script(&format!(
-        "cd /usr/local/lib/cloudtool/services/redis; CLOUDTOOL_SERVICE_NODE_SECRETS=/var/lib/cloudtool/secrets/_node/redis \
+        "cd /usr/local/lib/cloudtool/services/redis; PYTHONPATH=/usr/local/lib/cloudtool/common CLOUDTOOL_SERVICE_NODE_SECRETS=/var/lib/cloudtool/secrets/_node/redis \
          python3 -B - <<'PYTHON'\nimport share\nr = share.administrator()\nprint({expression})\nPYTHON"
     ))
 }
@@ -138,7 +138,7 @@ fn an_update_disturbs_nobody(world: &World, app: &App) {
     let look = "systemctl show -p ExecMainStartTimestampMonotonic --value redis-server; stat -c '%i %y' /var/lib/redis/cloudtool.acl";
     let before = world.node_script(look);
     // A connection as the app's user that is held open over it.
-    let holding = "cd /usr/local/lib/cloudtool/services/redis; CLOUDTOOL_APP=hoarder CLOUDTOOL_SHARE=hoarder \
+    let holding = "cd /usr/local/lib/cloudtool/services/redis; PYTHONPATH=/usr/local/lib/cloudtool/common CLOUDTOOL_APP=hoarder CLOUDTOOL_SHARE=hoarder \
          CLOUDTOOL_SERVICE_PASSWORD=/var/lib/cloudtool/secrets/hoarder/redis/password python3 -B -c 'import share, sys; \
          c = share.Share().connect(); print(c(\"CLIENT\", \"ID\"), flush=True); sys.stdin.read(); print(c(\"CLIENT\", \"ID\"))'";
     let mut held = world.ssh();

@@ -1,6 +1,6 @@
 //! `service-rotate`: a new password for each kind of database, under load and killed in the middle.
 
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use serde_json::Value;
@@ -19,7 +19,7 @@ pub const TESTS: &[Test] = &[
 ];
 
 const HOST: &str = "keys.test";
-const SERVICES: [&str; 3] = ["postgresql", "mysql", "redis"];
+pub const SERVICES: [&str; 3] = ["postgresql", "mysql", "redis"];
 
 /// Logs in everywhere at every request.
 const SOURCE: &str = r#"
@@ -59,7 +59,7 @@ fn deployed(world: &World) -> App {
     app
 }
 
-type Variables = serde_json::Map<String, Value>;
+pub type Variables = serde_json::Map<String, Value>;
 
 fn variables(world: &World) -> Variables {
     let said = world.inside(HOST, "import json\nprint(json.dumps(dict(os.environ)))");
@@ -77,7 +77,7 @@ fn a_password_is_changed(world: &World) {
     all_statements_are_logged(world, true);
     let before = variables(world);
     world.inside(HOST, "c = psycopg2.connect(os.environ['DATABASE_URL'])\nc.cursor().execute('CREATE TABLE mine (a int); ALTER ROLE keys SET work_mem = 8192; ALTER ROLE keys SET search_path = public, \"a b\"')\nc.commit()");
-    let mut thief = logged_in(world, &before);
+    let thieves = SERVICES.map(|service| logged_in(world.ssh(), &before, service));
     let argv = Argv::watch();
     let load = Hammer::start(&world.address, HOST, "/", 2, None);
     for service in SERVICES {
@@ -95,9 +95,11 @@ fn a_password_is_changed(world: &World) {
         assert_eq!(before[name], after[name]);
     }
     refused(world, &before);
-    let thrown_out =
-        await_that("who was logged in with the old password is thrown out", || thief.try_wait().expect("ssh"));
-    assert!(!thrown_out.success());
+    for mut thief in thieves {
+        let thrown_out =
+            await_that("who was logged in with the old password is thrown out", || thief.try_wait().expect("ssh"));
+        assert!(!thrown_out.success());
+    }
     what_is_made_is_the_apps(world);
     a_kept_release_starts_with_the_new_password(world);
     // Once more, from a login that is no longer the first.
@@ -135,18 +137,36 @@ fn all_statements_are_logged(world: &World, all: bool) {
 }
 
 /// A session that was opened with a password that is about to be changed, and stays.
-fn logged_in(world: &World, variables: &Variables) -> Child {
-    let mut ssh = world.ssh();
-    let url = variables["DATABASE_URL"].as_str().expect("a text");
-    ssh.args(["sh", "-c", "'read url; export PGPASSWORD=$url; psql -XqAtc \"SELECT 1\" -c \"SELECT pg_sleep(600)\" -h 127.0.0.1 -U keys keys'"]);
-    let mut child = ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("ssh starts");
-    let password = url.split(['@', ':']).nth(2).expect("a password");
-    std::io::Write::write_all(&mut child.stdin.take().expect("a pipe"), format!("{password}\n").as_bytes())
-        .expect("written");
+pub fn logged_in(mut ssh: Command, variables: &Variables, service: &str) -> Child {
+    ssh.args(["python3", "-", service]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = ssh.spawn().expect("ssh starts");
+    let script = format!("import json\ne = json.loads({:?})\n{THIEF}", Value::from(variables.clone()).to_string());
+    std::io::Write::write_all(&mut child.stdin.take().expect("a pipe"), script.as_bytes()).expect("written");
     let mut said = [0; 2];
     std::io::Read::read_exact(child.stdout.as_mut().expect("a pipe"), &mut said).expect("it is logged in");
     child
 }
+
+/// Python that logs in to one of the services with the variables `e`, says so, and waits.
+const THIEF: &str = r#"
+import sys
+if sys.argv[1] == "mysql":
+    import MySQLdb
+    tls = {"ssl": {"ca": e["CONFIG_MYSQL_SSL_CA"]}} if "CONFIG_MYSQL_SSL_CA" in e else {}
+    session = MySQLdb.connect(host=e["CONFIG_MYSQL_HOST"], user=e["CONFIG_MYSQL_USER"], passwd=e["CONFIG_MYSQL_PASSWORD"], **tls)
+    waits = lambda: session.query("DO SLEEP(600)")
+elif sys.argv[1] == "redis":
+    import redis
+    session = redis.from_url(e["REDIS_URL"])
+    session.ping()
+    waits = lambda: session.blpop(e["CONFIG_REDIS_PREFIX"] + "never", 600)
+else:
+    import psycopg2
+    session = psycopg2.connect(e["DATABASE_URL"]).cursor()
+    waits = lambda: session.execute("SELECT pg_sleep(600)")
+print("1", flush=True)
+waits()
+"#;
 
 /// All of these logins are.
 fn refused(world: &World, variables: &Variables) {

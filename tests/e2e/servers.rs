@@ -76,7 +76,7 @@ fn an_app_s_database_is_on_another_node_and_nobody_else_s(world: &World) {
     let taken = App::obeying("apart", "service.postgresql =\n");
     let said = world.fails(1, ["update", taken.path_str(), "--host", "taken.test", "--node", node()]);
     assert!(said.contains("The role apart exists already"), "{said}");
-    world.ok(["remove", "apart", "--node", node(), "-y"]);
+    world.ok(["remove", "apart", "--with-data", "--node", node(), "-y"]);
 
     // New shares are made and dropped over there.
     let backups = world.home.path().join("apart");
@@ -100,8 +100,17 @@ fn an_app_s_database_is_on_another_node_and_nobody_else_s(world: &World) {
     app.write("app.ini", text.replace(&format!("node:{}", node()), "").as_bytes());
     let said = world.fails(1, update);
     assert!(said.contains(&format!("The data of apart in postgresql are on {}", node())), "{said}");
-    let said = world.fails(2, ["clone-app", "apart", "apart2", "--from-node", &second, "--node", &second]);
-    assert!(said.contains("neither a copy nor a move takes those along"), "{said}");
+    let said = world.fails(2, ["move-app", "apart", "--from-node", &second, "--node", node()]);
+    assert!(said.contains("a move does not take those along"), "{said}");
+
+    // A copy has its databases there too, and nobody else's password opens them.
+    sql("CREATE TABLE copied AS SELECT 1 AS a");
+    world.ok(["clone-app", "apart", "apart-copy", "--from-node", &second, "--node", &second]);
+    let copy = |statement: &str| World::inside_at(&address, "apart-copy.localhost", &selecting(statement));
+    assert_eq!(copy("SELECT current_database(), a FROM copied"), "[('apart-copy', 1)]");
+    assert_eq!(copy("SELECT PostGIS_Lib_Version() <> ''"), "[(True,)]");
+    world.ok(["remove", "apart-copy", "--with-data", "--node", &second, "-y"]);
+    assert_eq!(superuser(world, databases), "apart.4");
 
     // Nothing is left of it, and nobody is let in any more.
     world.ok(["remove", "apart", "--with-data", "--node", &second, "-y"]);

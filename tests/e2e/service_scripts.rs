@@ -26,6 +26,7 @@ impl Share<'_> {
             "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
             "HOME=/root".to_owned(),
             "LANG=C.UTF-8".to_owned(),
+            "PYTHONPATH=/usr/local/lib/cloudtool/common".to_owned(),
             format!("CLOUDTOOL_SERVICE={service}"),
             format!("CLOUDTOOL_SERVICE_SETTINGS=/run/cloudtool/services/{service}.json"),
             format!("CLOUDTOOL_SERVICE_NODE_SECRETS=/var/lib/cloudtool/secrets/_node/{service}"),

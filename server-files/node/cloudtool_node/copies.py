@@ -43,6 +43,7 @@ def clone(ctx, payload) -> dict:
         files.make_directory(paths.COPIES, mode=0o700)
         os.mkdir(directory, 0o700)
         files.fsync_directory(paths.COPIES)
+        files.remove(paths.borrowed(order.app))
         try:
             answer = from_here(ctx, order, directory) if here else from_elsewhere(ctx, order, payload)
         finally:
@@ -83,6 +84,7 @@ class Order:
         self.locations = checks.locations(request.get("locations"))
         self.service_settings = checks.service_settings(request.get("service_settings"))
         self.own_services = request.get("own_services")
+        self.elsewhere = request.get("elsewhere")
         self.keep = checks.whole_number(request.get("keep", 5), "keep", 2, 1000)
         self.ttl = request.get("ttl")
         if self.ttl is not None:
@@ -106,7 +108,7 @@ def check_free(ctx, app: str) -> None:
     found = state.load(app)
     unfinished = os.path.isdir(paths.copies(app))
     if found is None and not unfinished:
-        if remove.has_data(app):
+        if remove.has_data(app) and not os.path.exists(paths.borrowed(app)):
             raise Failure(
                 "conflict",
                 f"There is no app {app} on the node, but its data are.",
@@ -207,6 +209,7 @@ class Copying(deploy.Deployment):
             "manifest": release["manifest"],
             "service_settings": order.service_settings,
             "own_services": order.own_services,
+            "elsewhere": order.elsewhere,
             "keep": order.keep,
         }
         super().__init__(ctx, deploy.Order(request), None)

@@ -178,6 +178,7 @@ class Deployment:
                 service_folders.take_over(ctx, order.own_services)
                 asked = service_folders.Asked.by(order.app, settings, self.state.uses)
                 self.settle_places(asked)
+                asked = self.take_over(asked)
                 given = services.provision_all(ctx, asked, order.service_settings)
                 places.begun(order.app, service_folders.lendable(asked), order.elsewhere)
                 variables, secret_names = given.variables, given.secret_names
@@ -207,6 +208,18 @@ class Deployment:
         service_folders.require_places(asked, self.order.elsewhere)
         shares = {name: self.state.uses.share(name) for name in names}
         places.settle(self.order.app, shares, set(live.shares) if live else set(), self.order.elsewhere)
+
+    def take_over(self, asked):
+        """Data that a node which is lost had on another one: the app goes on with the share that is there."""
+        if self.state.live:
+            return asked
+        from . import service_folders, services
+
+        for name, place in self.order.elsewhere.items():
+            if "taken_over" in place:
+                self.state.take_up(name, services.share_there(self.ctx, service_folders.load(name), asked))
+        places.inherit(self.order.app, {}, self.state.uses.shares)
+        return service_folders.Asked.by(self.order.app, self.order.settings, self.state.uses)
 
     def prepare_data(self) -> None:
         """Keeps the data as they are, before the new release can change them. Nothing exchanges them while we hold the app."""

@@ -5,14 +5,14 @@ The server's node keeps a record of each app it lends to. The scripts of the ser
 firewall is open to the app's node alone. What the app's node is given there is a database owner's rights, never the server's.
 """
 
+import hashlib
 import json
 import os
 import re
 import socket
 
-from . import checks, files, lock, packages, paths, service_folders, services
+from . import checks, copies, files, lock, packages, paths, service_folders, services, state
 from .context import Failure
-from .state import Uses
 
 BORROWER = re.compile(r"[0-9a-f]{16}")
 ANSWERS_WITHIN = 3
@@ -22,11 +22,17 @@ def borrow(ctx, _payload) -> dict:
     """What the other node has to know: who asks, from which address, and the passwords as its server keeps them."""
     app = checks.app_name(ctx.request.get("app"))
     service = lendable(ctx.request.get("service"))
+    copying = bool(ctx.request.get("copying"))
     with lock.app(ctx, app, "borrow"):
+        if copying:
+            copies.check_free(ctx, app)
         with ctx.step("address"):
             host, own = nearest(ctx.request.get("hosts"))
-        asked = service_folders.Asked(app, "static", {}, Uses())
+        known = state.load(app)
+        asked = service_folders.Asked(app, "static", {}, known.uses if known else state.Uses())
         text = services.run_script(ctx, service, "borrow", "cannot be borrowed", services.ready(ctx, service, asked))
+        if copying:
+            files.write(paths.borrowed(app), "")
         return {"host": host, "from": own, "borrower": borrower(app, service), "terms": texts(service, text)}
 
 
@@ -59,7 +65,8 @@ def lend(ctx, _payload) -> dict:
     with ctx.step("lend"), lock.service(ctx, service.name):
         path = f"{records(service)}/{app}.json"
         before = files.read(path)
-        require_same(service, json.loads(before) if before else record, record)
+        if not request.get("take_over"):
+            require_same(service, json.loads(before) if before else record, record)
         for directory in (paths.LENT, records(service)):
             files.make_directory(directory, mode=0o700)
         files.write(path, json.dumps(record) + "\n", durable=True)
@@ -70,7 +77,7 @@ def lend(ctx, _payload) -> dict:
                 files.remove(path)
             raise
         told = {key: value for text in given for key, value in texts(service, text).items()}
-        open_firewall(ctx, service, told["port"])
+        open_firewall(ctx, service, record, told["port"])
         return {"app": app, "terms": told}
 
 
@@ -119,13 +126,18 @@ def nearest(hosts) -> tuple[str, str]:
 
 
 def borrower(app: str, service: service_folders.Service) -> str:
-    """What the other node knows the app by: a third one may have an app of the same name."""
+    """What the other node knows the app by: a third one may have an app of the same name. It is the same again for an app that
+    was removed and comes back, of whose databases nothing is left there but the names."""
     path = f"{paths.service_secrets(app, service.name)}/borrower"
     known = files.read(path)
-    if not known:
-        known = os.urandom(8).hex()
-        files.write(path, known, durable=True)
-    return known
+    if known:
+        return known
+    directory = f"{services.NODE_SECRETS}/{service.name}"
+    secret = files.read_bytes(f"{directory}/borrower")
+    if not secret:
+        secret = os.urandom(16).hex().encode()
+        files.write(f"{directory}/borrower", secret, durable=True)
+    return hashlib.blake2b(app.encode(), key=secret, digest_size=8).hexdigest()
 
 
 def borrower_of(request: dict) -> str:
@@ -145,7 +157,8 @@ def require_same(service: service_folders.Service, known: dict, wanted: dict) ->
         raise Failure(
             "conflict",
             f"This node keeps the data in {service.name} of another app {app}, of the node {known['node']}.",
-            f"Give one of the two another name; or destroy the other with its data: cloudtool remove {app} --with-data.",
+            "Give one of the two another name, or destroy the other with its data (cloudtool remove --with-data);"
+            f" if {known['node']} is lost, take them over: cloudtool update --take-over.",
         )
 
 
@@ -170,16 +183,12 @@ def rules(service: service_folders.Service, app: str) -> str:
     return f"{paths.FIREWALL_RULES}/input-lent-{service.name}-{app}.nft"
 
 
-def open_firewall(ctx, service: service_folders.Service, port: str) -> None:
-    """Open to the nodes in the records. A node without our firewall has its own, or its cloud's."""
-    changed = False
-    for name in files.names(records(service)):
-        record = json.loads(files.read(f"{records(service)}/{name}"))
-        family = "ip6" if ":" in record["from"] else "ip"
-        rule = f"{family} saddr {record['from']} tcp dport {int(port)} accept\n"
-        text = f"# The app {record['app']} of {record['node']} uses {service.name} of this node.\n{rule}"
-        changed |= files.write(rules(service, record["app"]), text, mode=0o644)
-    if changed:
+def open_firewall(ctx, service: service_folders.Service, record: dict, port: str) -> None:
+    """Open to the app's node. A node without our firewall has its own, or its cloud's."""
+    family = "ip6" if ":" in record["from"] else "ip"
+    rule = f"{family} saddr {record['from']} tcp dport {int(port)} accept\n"
+    text = f"# The app {record['app']} of {record['node']} uses {service.name} of this node.\n{rule}"
+    if files.write(rules(service, record["app"]), text, mode=0o644):
         load_firewall(ctx)
 
 

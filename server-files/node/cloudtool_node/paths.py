@@ -170,6 +170,11 @@ def service_secrets(name: str, service: str) -> str:
     return f"{SECRETS}/{name}/{service}"
 
 
+def borrowed(name: str) -> str:
+    """There while other nodes let in a copy that is not begun yet."""
+    return f"{SECRETS}/{name}/.borrowed"
+
+
 def elsewhere(name: str, service: str, share: int) -> str:
     """Where a share is that is not on this node, and how to get there. It holds secrets."""
     return f"{SECRETS}/{name}/{service}/elsewhere.{share}.json"

@@ -40,11 +40,11 @@ def address(url: str) -> str:
     """What stays the same of an address when the password changes. The rest of it is never quoted."""
     try:
         parts = urllib.parse.urlsplit(url)
-        if parts.scheme and parts.hostname and parts.username and parts.path.strip("/"):
+        if parts.scheme and parts.hostname:
             return f"{parts.scheme}://{parts.hostname}:{parts.port or ''}{parts.path}"
     except ValueError:
         pass
-    raise Failure("service", "An address of a database is like postgresql://USER:PASSWORD@HOST:PORT/DATABASE.")
+    raise Failure("service", "An address of a server is like postgresql://USER:PASSWORD@HOST:PORT/DATABASE.")
 
 
 def is_said(value: str) -> bool:
@@ -56,6 +56,11 @@ def all_of(app: str, service: str) -> dict[int, dict]:
     """The shares that are not here, and where they are."""
     matches = filter(None, map(FILE.fullmatch, files.names(paths.service_secrets(app, service))))
     return {int(match[1]): json.loads(files.read(paths.elsewhere(app, service, int(match[1])))) for match in matches}
+
+
+def is_addressed(app: str, service: str, share: int) -> bool:
+    """Whether a share is in a server whose address app.ini says, with the one account of that."""
+    return "url" in all_of(app, service).get(share, {})
 
 
 def lenders(app: str, names: list[str]) -> list[dict]:

@@ -1,7 +1,7 @@
 """`rotate`: a new password for a service of an app that serves. The new login is made beside the old one, which ends when
 nothing uses it any more: see "Logins" in docs/architecture.md."""
 
-from . import checks, lock, moves, renew, restore, service_folders, services
+from . import checks, lock, moves, places, renew, restore, service_folders
 from .context import Failure
 
 
@@ -23,10 +23,10 @@ def wanted(asked: service_folders.Asked, name: str) -> service_folders.Service:
             "not-found",
             f"{asked.app} has no service {name!r} whose password can be changed while it serves; those that have one: {known}.",
         )
-    if services.elsewhere_of(able[name], asked):
+    if places.is_addressed(asked.app, able[name].share_of, asked.share(able[name])):
         raise Failure(
             "unsupported",
-            f"{asked.app} has its {name} on another server, where this node cannot make a new login.",
-            "Where app.ini says its address, change the password there and update with --force.",
+            f"{asked.app} has its {name} in a server whose address app.ini says, where this node cannot make a new login.",
+            "Change the password there, and update with --force.",
         )
     return able[name]

@@ -85,7 +85,7 @@ def require_places(asked: Asked, found: dict[str, dict]) -> None:
         if load(holder).has("borrow") and places.is_said(said) and holder not in found:
             raise Failure(
                 "unsupported",
-                f"{asked.app} has its data of {holder} on another server: neither a copy nor a move takes those along.",
+                f"{asked.app} has its data of {holder} on another server: a move does not take those along, nor does a copy where app.ini says an address.",
                 "cloudtool backup and cloudtool restore do, between apps that are there already.",
             )
     if set(found) - set(lendable(asked)):

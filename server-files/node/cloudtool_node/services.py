@@ -86,7 +86,8 @@ def remove(ctx, app: str, names: list[str], platform: str) -> list[str]:
         for directory in files.names(paths.data(app)) if service.data else []:
             if directory == service.data or directory.startswith(f"{service.data}."):
                 files.remove_tree(f"{paths.data(app)}/{directory}")
-        files.remove_tree(paths.service_secrets(app, service.name))
+        # What it keeps about the app, also where its shares are, goes with the rest: if the next service fails, all of this is
+        # asked for again.
         removed.append(service.name)
     return removed
 
@@ -96,7 +97,7 @@ def everywhere(ctx, service: Service, asked: Asked) -> list[dict[str, str]]:
     here = {key: value for key, value in ready(ctx, service, asked).items() if key != ELSEWHERE}
     found = {place["at"]: share for share, place in places.all_of(asked.app, service.name).items()}
     environments = [{**here, ELSEWHERE: paths.elsewhere(asked.app, service.name, share)} for share in found.values()]
-    return [here, *environments] if not environments or service.name in installed() else environments
+    return [here, *environments] if service.name in installed() else environments
 
 
 def installed() -> list[str]:
@@ -199,6 +200,7 @@ def environment_of(ctx, service: Service) -> dict[str, str]:
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "HOME": "/root",
         "LANG": "C.UTF-8",
+        "PYTHONPATH": f"{paths.PROGRAM}/common",
         "CLOUDTOOL_SERVICE": service.name,
         "CLOUDTOOL_SERVICE_SETTINGS": f"{EFFECTIVE}/{service.name}.json",
         "CLOUDTOOL_SERVICE_NODE_SECRETS": secrets_of(ctx, NODE_SECRETS, service.name, 1)[0],
@@ -223,6 +225,21 @@ def app_environment(ctx, service: Service, asked: Asked) -> dict[str, str]:
         "CLOUDTOOL_SERVICE_PASSWORDS": " ".join(passwords(secrets)),
         "CLOUDTOOL_LOGIN": numbered(asked.app, asked.login(service), "r"),
     }
+
+
+def share_there(ctx, service: Service, asked: Asked) -> int:
+    """The number of the only share that the app has on another node; 1 where it has none."""
+    packages.ensure(ctx, service.packages.get("elsewhere", ()))
+    told = run_script(ctx, service, "shares", "could not be looked through", ready(ctx, service, asked))
+    numbers = sorted(int(line) for line in told.split() if line.isdecimal())
+    if len(numbers) > 1:
+        names = ", ".join(numbered(asked.app, number) for number in numbers)
+        raise Failure(
+            "conflict",
+            f"{asked.app} has several shares in {service.name} there, {names}: the lost node was filling one of them.",
+            "Destroy those there that are not the data, then update again.",
+        )
+    return numbers[0] if numbers else 1
 
 
 def elsewhere_of(service: Service, asked: Asked) -> str | None:

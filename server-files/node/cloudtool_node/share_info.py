@@ -3,7 +3,7 @@
 import os
 import sys
 
-from . import checks, lookup, moves, service_folders, services
+from . import checks, lookup, moves, places, service_folders, services
 from .context import Context, Failure
 
 HIDDEN = "***"
@@ -36,7 +36,7 @@ def describe(service, asked, variables: dict, reveal: bool) -> dict:
         "variables": shown,
         "address": address if address and all(address) else None,
         "console": service.has("console"),
-        "rotates": service.has("retire") and services.elsewhere_of(service, asked) is None,
+        "rotates": service.has("retire") and not places.is_addressed(asked.app, service.share_of, asked.share(service)),
     }
 
 

@@ -180,6 +180,11 @@ class State:
         self.fields[doomed] += [[service, number] for service in services]
         return dict.fromkeys(services, number)
 
+    def take_up(self, service: str, number: int) -> None:
+        """A share that was there before the app was: no later one has its number."""
+        self.fields["shares"][service] = number
+        self.fields["next_share"] = max(self.fields["next_share"], number + 1)
+
     def adopt(self, new: Uses) -> None:
         """From now on the app uses these, and what it used before is doomed."""
         before = self.uses

@@ -37,6 +37,14 @@ class WhatAnAppUses(unittest.TestCase):
         app.forget_doomed("files", 2)
         self.assertNotEqual(app.doom_next(["files"], ["redis"]), first)
 
+    def test_what_was_there_before_is_used_and_never_made_again(self):
+        app = state()
+        app.take_up("mysql", 4)
+        self.assertEqual((app.uses.share("mysql"), app.doomed), (4, []))
+        self.assertEqual(app.doom_next(["mysql"], []).shares, {"mysql": 5})
+        app.take_up("redis", 1)
+        self.assertEqual(app.doom_next(["redis"], []).shares, {"redis": 6})
+
     def test_a_copy_of_the_state_changes_by_itself(self):
         app = state()
         planned = app.copy()
