@@ -63,13 +63,13 @@ const FULL_HERE: &[Fault] = &[Fault::ClientDisk];
 /// What befalls what, the most important first; and whether it does in a small run.
 const AT_ONE_NODE: &[(Verb, &[Fault], bool)] = &[
     (Verb::Backup, KILLS, true),
-    (Verb::Restore, KILLS, true),
+    (Verb::Restore, KILLS, false),
     (Verb::Clear, KILLS, false),
     (Verb::Backup, FULL, false),
     (Verb::Restore, FULL, true),
     (Verb::Clear, FULL, false),
     (Verb::Backup, LINES, false),
-    (Verb::Restore, LINES, true),
+    (Verb::Restore, LINES, false),
     (Verb::Clear, LINES, false),
     (Verb::Backup, FULL_HERE, false),
 ];

@@ -17,7 +17,7 @@ pub const TESTS: &[Test] = &[
     ("a_full_disk", a_full_disk),
 ];
 
-const ROUNDS: u32 = 4;
+const ROUNDS: u32 = 3;
 
 fn a_client_killed_at_any_moment(world: &World) {
     at_any_moment(world, "clientkill", |_| (), |update| update.kill().expect("it is killed"));

@@ -97,7 +97,6 @@ const LONG: &[&str] = &[
     "draining::a_request_longer_than_drain_timeout_is_cut",
     "examples::django_polls_counts_votes",
     "data_kills::a_client_killed_while_data_travel",
-    "drills::at_one_node",
     "rotation::a_rotation_killed_at_any_moment_leaves_one_login",
     "servers::a_database_is_where_an_address_says",
     "elsewhere::mysql_and_redis_are_where_addresses_say",
@@ -107,6 +106,9 @@ const LONG: &[&str] = &[
     "stores::what_is_cut_off_is_never_listed",
     "kills::the_network_cut_in_the_middle_of_an_upload",
     "couchdb::notes_are_kept_in_couchdb",
+    "own_service::the_service_of_the_book_works",
+    "databases::random_postgresql_dumps_load_into_another_app",
+    "databases::mariadb_starts_again_after_a_full_disk",
 ];
 
 /// How many of the slowest are told.

@@ -120,7 +120,7 @@ impl Slow {
     }
 }
 
-const SLEEPS: u32 = 4;
+const SLEEPS: u32 = 3;
 
 fn no_request_fails_through_sleep_and_wake(world: &World) {
     let whole = WholeApp::deployed(world, "dozes", "");
@@ -170,7 +170,7 @@ fn what_is_done_to_a_sleeping_app_works(world: &World) {
     whole.remove(world);
 }
 
-const KILLS: u32 = 3;
+const KILLS: u32 = 2;
 
 fn killed_while_it_falls_asleep_or_wakes(world: &World) {
     let whole = WholeApp::deployed(world, "nightmare", "");
