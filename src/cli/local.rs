@@ -15,9 +15,9 @@ use crate::error::{Failure, Kind};
 
 /// The variables of the app in `dir`, whether it runs or not.
 pub(super) fn variables(context: &Context, dir: &Path) -> Result<BTreeMap<String, String>, Failure> {
-    let workshop = Workshop::open(dir, Arc::new(Talk(context.ui.clone())))?;
     let services = context.services()?;
     let config = Source::config(dir, None, &services)?;
+    let workshop = Workshop::open(dir, Arc::new(Talk(context.ui.clone())))?;
     workshop.variables(config, context.config()?, &services)
 }
 
@@ -28,9 +28,9 @@ pub(super) fn become_it(context: &Context, dir: &Path, words: &[String]) -> Resu
     let _ = ctrlc::set_handler(|| {});
     let here = uploads::current_directory()?;
     let status = {
-        let workshop = Workshop::open(dir, Arc::new(Talk(context.ui.clone())))?;
         let services = context.services()?;
         let config = Source::config(dir, None, &services)?;
+        let workshop = Workshop::open(dir, Arc::new(Talk(context.ui.clone())))?;
         let platform = config.settings.platform;
         let ready = workshop.prepare(config, context.config()?, &services, None)?;
         let words = uploads::in_place(words, &here, workshop.dir());

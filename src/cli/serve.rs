@@ -32,6 +32,9 @@ pub(super) struct Serve {
     /// Serve the app below this path, as a location HOST/PATH does
     #[arg(long, value_name = "/PATH", value_parser = mount)]
     mount: Option<String>,
+    /// Run the processes that [process:NAME] of app.ini names, too
+    #[arg(long)]
+    processes: bool,
 }
 
 pub(super) fn run(context: &Context, args: Serve) -> Result<(), Failure> {
@@ -45,13 +48,14 @@ pub(super) fn run(context: &Context, args: Serve) -> Result<(), Failure> {
     };
     // Without a handler the signal ends this program, and what runs sees that.
     let _ = ctrlc::set_handler(handler);
-    let workshop = Workshop::open(&args.dir, Arc::new(Talk(context.ui.clone())))?;
-    let (dir, services) = (args.dir, context.services()?);
+    let (dir, services) = (args.dir.clone(), context.services()?);
     let file = context.config()?.path.clone();
     let said = move || said(&dir, file.as_deref(), &services);
+    let first = said()?;
+    let workshop = Workshop::open(&args.dir, Arc::new(Talk(context.ui.clone())))?;
     let mount = args.mount.unwrap_or_default();
-    let wish = Wish { host: args.host, port: args.port, mount, said: Box::new(said) };
-    develop::serve(&workshop, &wish, &stopped)
+    let wish = Wish { host: args.host, port: args.port, mount, processes: args.processes, said: Box::new(said) };
+    develop::serve(&workshop, &wish, first, &stopped)
 }
 
 /// What app.ini and the user's configuration say by now.

@@ -72,7 +72,8 @@ impl Backend {
             _ => return Ok(None),
         };
         let called = words.first().cloned().unwrap_or_default();
-        let child = Child::start(&workshop.toolbox, &words, workshop.dir(), &variables, PHP_NOISE, &workshop.told)?;
+        let child =
+            Child::start(&workshop.toolbox, &words, workshop.dir(), &variables, Some(PHP_NOISE), &workshop.told)?;
         Ok(Some(Backend { port, child, called, tells: ready.python.is_some() }))
     }
 

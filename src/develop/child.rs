@@ -37,7 +37,7 @@ impl Child {
         words: &[String],
         dir: &Path,
         variables: &BTreeMap<String, String>,
-        noise: &'static str,
+        noise: Option<&'static str>,
         told: &Arc<dyn Told>,
     ) -> Result<Self, Failure> {
         let mut command = Command::new(toolbox.develop("guard"));
@@ -103,12 +103,12 @@ pub fn describe(status: ExitStatus) -> String {
 fn pass_on(
     pipe: Option<impl Read + Send + 'static>,
     said: &Arc<Mutex<VecDeque<String>>>,
-    noise: &'static str,
+    noise: Option<&'static str>,
     told: &Arc<dyn Told>,
 ) {
     let Some(mut pipe) = pipe else { return };
     let (said, told) = (Arc::clone(said), Arc::clone(told));
-    let is_noise = move |bytes: &[u8]| String::from_utf8_lossy(bytes).contains(noise);
+    let is_noise = move |bytes: &[u8]| noise.is_some_and(|noise| String::from_utf8_lossy(bytes).contains(noise));
     thread::spawn(move || {
         let (mut buffer, mut line) = ([0; 8192], Vec::new());
         while let Ok(length @ 1..) = pipe.read(&mut buffer) {

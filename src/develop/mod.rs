@@ -20,6 +20,7 @@ mod toolbox;
 mod update;
 mod watch;
 mod words;
+mod workers;
 
 use std::collections::BTreeMap;
 use std::path::Path;

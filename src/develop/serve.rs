@@ -13,6 +13,7 @@ use super::backend::{self, Backend, Waited};
 use super::front::{Front, Now, Serving};
 use super::page::Report;
 use super::watch::Watch;
+use super::workers::Workers;
 use super::{Ready, Workshop, update};
 use crate::config::{AppConfig, Platform, Runner, UserConfig};
 use crate::error::{Failure, Kind};
@@ -31,7 +32,9 @@ pub struct Wish {
     pub port: u16,
     /// Empty, or a path like `/blog`.
     pub mount: String,
-    /// Asked at the start, and when app.ini changes.
+    /// Run what `[process:NAME]` of app.ini says, too.
+    pub processes: bool,
+    /// Asked again when app.ini changes.
     pub said: Box<dyn Fn() -> Result<Said, Failure>>,
 }
 
@@ -45,13 +48,12 @@ pub struct Said {
 /// Serves until `stopped` says so.
 ///
 /// Errors: only what is wrong with the command itself; what is wrong with the app is shown until it is mended.
-pub fn serve(workshop: &Workshop, wish: &Wish, stopped: &Arc<AtomicBool>) -> Result<(), Failure> {
+pub fn serve(workshop: &Workshop, wish: &Wish, said: Said, stopped: &Arc<AtomicBool>) -> Result<(), Failure> {
     let listener = TcpListener::bind((wish.host.as_str(), wish.port)).map_err(|error| {
         Failure::new(Kind::Usage, format!("{}:{} cannot be listened on: {error}", wish.host, wish.port))
             .hint("choose another one with --port, or any that is free with --port 0")
     })?;
     let port = listener.local_addr().map_or(wish.port, |address| address.port());
-    let said = (wish.said)()?;
     let (changed, changes) = channel();
     let watch = Watch::start(workshop.dir(), changed)?;
     let host = if wish.host.contains(':') { format!("[{}]", wish.host) } else { wish.host.clone() };
@@ -69,6 +71,7 @@ pub fn serve(workshop: &Workshop, wish: &Wish, stopped: &Arc<AtomicBool>) -> Res
         stopped,
         ready: None,
         backend: None,
+        workers: Workers::default(),
         ending: Vec::new(),
         updated: false,
         again: false,
@@ -91,6 +94,7 @@ struct Stage<'a> {
     stopped: &'a Arc<AtomicBool>,
     ready: Option<Ready>,
     backend: Option<(Arc<Serving>, Option<Backend>)>,
+    workers: Workers,
     /// What waits for the end of versions before.
     ending: Vec<JoinHandle<()>>,
     /// `update_fetch` has run to its end.
@@ -162,9 +166,13 @@ impl Stage<'_> {
             is_wsgi: ready.python.is_some(),
             advice: ready.advice.clone(),
         });
+        let workers = if self.wish.processes { Workers::of(ready) } else { Workers::default() };
         self.end_before();
         self.backend = Some((Arc::clone(&serving), backend));
         self.front.set(Now::Serving(serving));
+        // One after the other: the old ones may hold what the new ones want.
+        self.workers = Workers::default();
+        self.workers = workers;
         Ok(waited)
     }
 
@@ -193,6 +201,7 @@ impl Stage<'_> {
     /// Nothing is left: neither of the app, nor then of its services.
     fn end(&mut self) {
         self.stopped.store(true, Ordering::Relaxed);
+        self.workers = Workers::default();
         self.end_before();
         for ending in self.ending.drain(..) {
             let _ = ending.join();
@@ -214,6 +223,9 @@ impl Stage<'_> {
                 && let Some(failure) = backend.failure()
             {
                 self.show(&failure);
+            }
+            if let Some(ready) = &self.ready {
+                self.workers.look(self.workshop, ready);
             }
             let mut paths = std::mem::take(&mut self.pending);
             match self.changes.recv_timeout(if paths.is_empty() { LOOK } else { QUIET }) {

@@ -21,6 +21,7 @@ pub const TESTS: &[Test] = &[
     ("processes_see_what_they_see_on_a_node", processes_see_what_they_see_on_a_node),
     ("a_change_is_served_and_a_mistake_is_shown", a_change_is_served_and_a_mistake_is_shown),
     ("a_command_and_its_sockets_are_passed_on", a_command_and_its_sockets_are_passed_on),
+    ("processes_run_beside_the_app", processes_run_beside_the_app),
     ("services_are_the_app_s_own", services_are_the_app_s_own),
     ("what_is_missing_is_named", what_is_missing_is_named),
 ];
@@ -438,6 +439,31 @@ fn a_command_and_its_sockets_are_passed_on(world: &World) {
     served.process.kill().expect("it is killed");
     served.process.wait().expect("it ends");
     await_that("the end of the server", || left_of(&served.dir).is_empty().then_some(()));
+}
+
+fn processes_run_beside_the_app(world: &World) {
+    let worker = "import os, time\nopen(os.environ['CLOUDTOOL_PROCESS'] + '.log', 'a').write('NUMBER\\n')\nif NUMBER == 2:\n    raise SystemExit(3)\nwhile True: time.sleep(1)\n";
+    let app = App::hello("working", "hello")
+        .ini("runner = app.py\n[process:worker]\ncommand = python3 worker.py\ncount = 2\n")
+        .file("worker.py", &worker.replace("NUMBER", "1"));
+    let mut served = Served::start(world, &app, &["--processes"]);
+    let wrote = |name: &str, lines: &str| {
+        await_that("the process writes", || {
+            let text = fs::read_to_string(app.path().join(name)).unwrap_or_default();
+            text.starts_with(lines).then_some(())
+        });
+    };
+    wrote("worker.1.log", "1\n");
+    wrote("worker.2.log", "1\n");
+    // New with the app; one that ends is told, and started again.
+    app.write("worker.py", worker.replace("NUMBER", "2").as_bytes());
+    assert!(served.await_event("failed")["message"].as_str().unwrap_or_default().ends_with("has ended with status 3"));
+    wrote("worker.1.log", "1\n2\n2\n");
+    served.end();
+    // What is no app is left as it is.
+    let empty = tempfile::tempdir().expect("a directory");
+    world.fails(2, ["serve", empty.path().to_str().expect("UTF-8")]);
+    assert_eq!(fs::read_dir(empty.path()).expect("it is there").count(), 0);
 }
 
 const NOTES: &str = "
