@@ -51,7 +51,9 @@ pub(super) fn arrange_copy(
 ) -> Result<Value, Failure> {
     let mut places = Map::new();
     let asker = Asker { app: copy, copying: true, take_over: false };
-    for wish in lent(services, &context.services()?)? {
+    // What is misplaced was never deployed, so a copy has none of it.
+    let (wishes, _) = lent(services, &context.services()?);
+    for wish in wishes {
         if let Place::Node(name) = &wish.place {
             let place = borrowed(context, &asker, &wish, name, remote, &mut context.ui.steps())?;
             places.insert(wish.service, place);

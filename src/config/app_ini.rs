@@ -93,19 +93,43 @@ const WITHOUT_EFFECT: [(&str, &str); 2] = [
 /// The system hands a program no more than this.
 const ENV_TOTAL_MAX: usize = 512 << 10;
 
-/// Reads and checks `app.ini` of the app in `dir`. `known_services` are the names of the service folders.
+/// The services that an app can ask for.
+pub struct Known<'a> {
+    pub services: &'a [&'a str],
+    /// Which of these cannot be where they are said to be.
+    pub misplaced: &'a dyn Fn(&[ServiceUse]) -> Vec<Misplaced>,
+}
+
+/// A service that cannot be where it is said to be.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Misplaced {
+    pub service: String,
+    pub why: String,
+}
+
+impl<'a, const N: usize> From<&'a [&'a str; N]> for Known<'a> {
+    /// Their names, where nothing more is known.
+    fn from(services: &'a [&'a str; N]) -> Self {
+        fn none_misplaced(_: &[ServiceUse]) -> Vec<Misplaced> {
+            Vec::new()
+        }
+        Known { services, misplaced: &none_misplaced }
+    }
+}
+
+/// Reads and checks `app.ini` of the app in `dir`.
 ///
 /// Errors: [`Error::NoAppIni`], [`Error::Read`], [`Error::TooBig`], or [`Error::Problems`] with everything that is wrong.
-pub fn load(dir: &Path, known_services: &[&str]) -> Result<AppConfig, Error> {
+pub fn load<'a>(dir: &Path, known: impl Into<Known<'a>>) -> Result<AppConfig, Error> {
     let path = dir.join("app.ini");
     if !path.exists() {
         return Err(Error::NoAppIni(dir.to_owned()));
     }
-    parse(&path, dir, &ini_file::read(&path)?, known_services)
+    parse(&path, dir, &ini_file::read(&path)?, known)
 }
 
 /// Checks the text of an `app.ini`; `path` is for the messages, the files it names are looked for in `dir`.
-pub fn parse(path: &Path, dir: &Path, text: &str, known_services: &[&str]) -> Result<AppConfig, Error> {
+pub fn parse<'a>(path: &Path, dir: &Path, text: &str, known: impl Into<Known<'a>>) -> Result<AppConfig, Error> {
     let dialect =
         Dialect { literal: |section| section == "env", bare: |key| key.starts_with("service.") && !key.contains(' ') };
     let (file, mut problems) = ini_file::parse(path, text, &dialect);
@@ -120,7 +144,7 @@ pub fn parse(path: &Path, dir: &Path, text: &str, known_services: &[&str]) -> Re
     reader.check_names();
     let name = reader.app_name();
     let locations = reader.locations();
-    let settings = reader.settings(known_services);
+    let settings = reader.settings(&known.into());
     let cron_node = reader.cron_node();
     let Reader { mut problems, mut warnings, named, .. } = reader;
     problems.sort_by_key(|problem| problem.line);
@@ -197,7 +221,7 @@ impl<'a> Reader<'a> {
         self.value("cron_node", None, |text| text.parse().map(Some).map_err(|error: BadName| error.to_string()))
     }
 
-    fn settings(&mut self, known_services: &[&str]) -> Settings {
+    fn settings(&mut self, known: &Known<'_>) -> Settings {
         let (platform, runner, php_root) = self.what_runs();
         let requirements = self.requirements(platform);
         Settings {
@@ -206,7 +230,7 @@ impl<'a> Reader<'a> {
             php_root,
             packages: self.packages(),
             requirements,
-            services: self.services(known_services),
+            services: self.services(known),
             update_fetch: self.update_fetch(platform),
             snapshot: self.value("snapshot", Snapshot::Auto, values::snapshot),
             health_check: self.value("health_check", "/".to_owned(), values::url_path),
@@ -256,20 +280,26 @@ impl<'a> Reader<'a> {
         packages
     }
 
-    fn services(&mut self, known: &[&str]) -> Vec<ServiceUse> {
+    fn services(&mut self, known: &Known<'_>) -> Vec<ServiceUse> {
+        let names = known.services;
         let mut services = Vec::new();
         for entry in &self.section.entries {
             let Some(name) = entry.key.strip_prefix("service.").filter(|name| *name != "php") else { continue };
-            if !known.contains(&name) {
-                let message = format!("there is no service {}; there are: {}", quoted(name), known.join(", "));
+            if !names.contains(&name) {
+                let message = format!("there is no service {}; there are: {}", quoted(name), names.join(", "));
                 let mut problem = self.file.problem(Some(entry.line), full_key(&entry.key), message);
-                problem.suggestion = nearest(name, known.iter().copied());
+                problem.suggestion = nearest(name, names.iter().copied());
                 self.problems.push(problem);
             } else if entry.text().len() > values::VARIABLE_MAX {
                 self.problem(entry.line, &entry.key, "the value has more than 64 KiB");
             } else {
                 services.push(ServiceUse { name: name.to_owned(), value: entry.text() });
             }
+        }
+        for Misplaced { service, why } in (known.misplaced)(&services) {
+            let key = format!("service.{service}");
+            let line = self.section.entry(&key).map_or(self.section.line, |entry| entry.line);
+            self.problem(line, &key, why);
         }
         services
     }

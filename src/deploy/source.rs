@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 use super::lent::{self, Lent};
 use super::slot_conf;
 use crate::app::{self, Manifest};
-use crate::config::{AppConfig, app_ini};
+use crate::config::app_ini::Known;
+use crate::config::{AppConfig, ServiceUse, app_ini};
 use crate::error::Failure;
 use crate::names::AppName;
 use crate::node::Services;
@@ -32,8 +33,8 @@ impl Source {
     pub fn config(dir: &Path, name: Option<&AppName>, services: &Services) -> Result<AppConfig, Failure> {
         let names = services.names();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let mut config = app_ini::load(dir, &names)?;
-        lent::lent(&config.settings.services, services)?;
+        let misplaced = |asked: &[ServiceUse]| lent::lent(asked, services).1;
+        let mut config = app_ini::load(dir, Known { services: &names, misplaced: &misplaced })?;
         if let Some(name) = name {
             config.name = name.clone();
         }
@@ -47,7 +48,7 @@ impl Source {
         let slot_conf = slot_conf::render(&config)?;
         let asked: Vec<String> = config.settings.services.iter().map(|service| service.name.clone()).collect();
         let own_services = services.own_folders(&services.with_required(&asked));
-        let lent = lent::lent(&config.settings.services, services)?;
+        let (lent, _) = lent::lent(&config.settings.services, services);
         let mut more = json!({"app": config.name, "settings": config.settings, "slot_conf": slot_conf});
         if !own_services.is_empty() {
             more["own_services"] = json!(own_services);

@@ -454,3 +454,17 @@ fn certificates() {
     let problems = read("tls = yes\nhsts = 180\nacme_server = http://ca\n").unwrap_err();
     assert_eq!(problems.lines().filter(|line| line.contains("production.")).count(), 3, "{problems}");
 }
+
+#[test]
+fn services_that_cannot_be_where_they_are_said_to_be_are_told_with_the_rest() {
+    let dir = app(&["app.py"]);
+    let misplaced = |asked: &[ServiceUse]| {
+        asked.iter().map(|it| Misplaced { service: it.name.clone(), why: format!("not at {}", it.value) }).collect()
+    };
+    let known = Known { services: &SERVICES, misplaced: &misplaced };
+    let text = "[production]\napp_name = a\nrunner = app.py\nservice.files = node:b\nthreads = x\n";
+    insta::assert_snapshot!(parse(Path::new("app.ini"), dir.path(), text, known).unwrap_err(), @r#"
+    app.ini:4: production.service.files: not at node:b
+    app.ini:5: production.threads: "x" is not a number from 1 to 64
+    "#);
+}
