@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::backend::{self, Backend, Waited};
 use super::front::{Front, Now, Serving};
 use super::page::Report;
-use super::watch::Watch;
+use super::watch::{Watch, forget_bytecode};
 use super::workers::Workers;
 use super::{Ready, Workshop, update};
 use crate::config::{AppConfig, Platform, Runner, UserConfig};
@@ -120,6 +120,7 @@ impl Stage<'_> {
             }
             let Some(paths) = self.next_change()? else { return Ok(()) };
             self.workshop.told.changed(&shown(&paths));
+            forget_bytecode(self.workshop.dir(), &paths);
             if self.ready.is_none() || paths.iter().any(|path| is_setting(path)) {
                 next = Some((self.wish.said)());
             }

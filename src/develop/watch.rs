@@ -75,6 +75,21 @@ impl Watch {
     }
 }
 
+/// Takes away what Python has compiled of changed files: it takes a file for the same when its length and the second of its change are.
+pub fn forget_bytecode(root: &Path, changed: &BTreeSet<PathBuf>) {
+    for path in changed.iter().filter(|path| path.extension().is_some_and(|ending| ending == "py")) {
+        let path = root.join(path);
+        let (Some(dir), Some(stem)) = (path.parent(), path.file_stem()) else { continue };
+        let compiled = format!("{}.", stem.to_string_lossy());
+        for entry in std::fs::read_dir(dir.join("__pycache__")).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with(&compiled) {
+                // Who cannot write there has nothing compiled there either.
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
 fn relevant(root: &Path, path: &Path) -> Option<PathBuf> {
     let inner = path.strip_prefix(root).ok().filter(|inner| !inner.as_os_str().is_empty())?;
     let ending = inner.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default();
@@ -130,6 +145,18 @@ fn failed(path: &Path, error: &notify::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytecode_of_changed_files_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("lib/__pycache__")).unwrap();
+        for name in ["a.cpython-311.pyc", "ab.cpython-311.pyc"] {
+            std::fs::write(dir.path().join("lib/__pycache__").join(name), "").unwrap();
+        }
+        forget_bytecode(dir.path(), &BTreeSet::from(["lib/a.py", "b.py", "c.txt"].map(PathBuf::from)));
+        let left: Vec<_> = std::fs::read_dir(dir.path().join("lib/__pycache__")).unwrap().flatten().collect();
+        assert_eq!(left.iter().map(std::fs::DirEntry::file_name).collect::<Vec<_>>(), ["ab.cpython-311.pyc"]);
+    }
 
     #[test]
     fn only_what_the_app_is_made_of_counts() {
