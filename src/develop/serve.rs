@@ -180,8 +180,9 @@ impl Stage<'_> {
     /// The app does not serve.
     fn show(&mut self, failure: &Failure) {
         self.end_before();
-        self.workshop.told.failed(failure);
+        // Who is told finds it so.
         self.front.set(Now::Broken(Report::from(failure)));
+        self.workshop.told.failed(failure);
     }
 
     /// Ends the version before when its requests have ended.
