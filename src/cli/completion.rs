@@ -3,7 +3,7 @@ use clap::{Args, ValueEnum};
 use super::context::Context;
 use crate::error::Failure;
 
-/// Print what makes bash, fish or zsh complete commands and the names of nodes and apps
+/// Print what makes bash, fish or zsh complete commands and names
 ///
 /// For bash put `source <(cloudtool completion bash)` into ~/.bashrc, for zsh `source <(cloudtool completion zsh)` into ~/.zshrc (after
 /// compinit), for fish `cloudtool completion fish | source` into ~/.config/fish/config.fish. Names come from what this machine knows,

@@ -25,7 +25,7 @@ use page::{Asked, Page};
 /// How many events of this machine are looked through.
 const EVENTS: u32 = 500;
 
-/// Write everything that helps to find out why an app failed into one file, without secrets
+/// Write into one file why an app failed, without secrets
 ///
 /// The step that failed and what it was answered, the end of the log, what changed since the last good release, and how app, node and
 /// this machine are. What the node knows to be secret is replaced by *** wherever it appears, also in what the app printed: passwords of

@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How old what a node has said may look on the screen.
 const REDRAW: Duration = Duration::from_secs(1);
 
-/// Watch nodes and apps on the terminal: their load, requests, releases and last errors
+/// Watch nodes and apps live: load, requests, releases, last errors
 ///
 /// Of all known nodes, every two seconds. Up and down choose an app, whose last errors are below; Enter shows more of them, and Esc goes
 /// back; s sorts by the next column; q ends. A node that does not answer is shown as such. Once, and without a terminal, `status` says
