@@ -107,7 +107,6 @@ const LONG: &[&str] = &[
     "kills::the_network_cut_in_the_middle_of_an_upload",
     "couchdb::notes_are_kept_in_couchdb",
     "own_service::the_service_of_the_book_works",
-    "databases::random_postgresql_dumps_load_into_another_app",
     "databases::mariadb_starts_again_after_a_full_disk",
 ];
 
