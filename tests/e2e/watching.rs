@@ -144,10 +144,19 @@ with sqlite3.connect(sys.argv[1]) as db:
     copied
 }
 
+/// What other tests have left would stand between the rows of this one.
+fn be_alone(world: &World) {
+    let answer: serde_json::Value = serde_json::from_str(&world.ok(["query", "--json"])).expect("JSON");
+    for other in answer["apps"].as_array().into_iter().flatten().filter_map(|other| other["app"].as_str()) {
+        world.ok(["remove", other, "--with-data", "-y"]);
+    }
+}
+
 fn top_watches_nodes_and_gives_the_terminal_back(world: &World) {
     let source = "import sys\ndef application(environ, start_response):\n    print('boom at ' + environ['PATH_INFO'], file=sys.stderr)\n    start_response('500 No', [])\n    return [b'no']\n";
     let app = App::new(APP, "runner = app.py\nhealth_check = /well\n")
         .file("app.py", &source.replace("'500 No'", "'200 OK' if environ['PATH_INFO'] == '/well' else '500 No'"));
+    be_alone(world);
     world.ok(["update", app.path_str(), "--host", "watched.test"]);
     assert!(world.fails(2, ["top"]).contains("hint: cloudtool status shows the same once"));
 

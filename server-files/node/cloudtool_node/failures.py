@@ -15,6 +15,9 @@ def keep(ctx, error: dict) -> None:
     app = ctx.request.get("app")
     if error["code"] in PLAIN or not isinstance(app, str) or not checks.APP.fullmatch(app):
         return
+    # Of a copy that did not come about nothing stays, so neither does this.
+    if ctx.request.get("verb") == "clone" and state.load(app) is None:
+        return
     try:
         entry = {
             "at": now(),
