@@ -107,6 +107,8 @@ const LONG: &[&str] = &[
     "kills::the_network_cut_in_the_middle_of_an_upload",
     "couchdb::notes_are_kept_in_couchdb",
     "own_service::the_service_of_the_book_works",
+    "elsewhere::mysql_and_redis_are_on_another_node",
+    "other_services::a_directory_of_another_server_is_mounted",
     "databases::mariadb_starts_again_after_a_full_disk",
 ];
 
