@@ -42,12 +42,12 @@ fn other_node(
     node: &NodeRecord,
     locations: &[Location],
 ) -> Result<Option<NodeRecord>, Failure> {
-    let is_node = |other: &NodeRecord| (&other.provider, &other.id) == (&node.provider, &node.id);
+    let is = |one: &NodeRecord, other: &NodeRecord| (&one.provider, &one.id) == (&other.provider, &other.id);
     let inventory = context.inventory()?;
     let with_app = inventory.nodes_for_app(&config.name)?;
     for location in locations {
-        let found = inventory.nodes_for_location(location)?;
-        let other = found.into_iter().find(|found| !is_node(found) && with_app.iter().any(|has| has.id == found.id));
+        let serving = inventory.nodes_for_location(location)?;
+        let other = serving.into_iter().find(|found| !is(found, node) && with_app.iter().any(|has| is(has, found)));
         if other.is_some() {
             return Ok(other);
         }

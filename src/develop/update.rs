@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
-use super::{Ready, Workshop, words};
+use super::{Ready, Workshop, http, words};
 use crate::config::Fetch;
 use crate::error::{Failure, Kind};
 
@@ -58,22 +58,27 @@ fn fetch(workshop: &Workshop, ready: &Ready, path: &str, port: u16, mount: &str)
     let failed = |reason: String| Failure::new(Kind::Failed, format!("update_fetch: {path} {reason}"));
     let secret = std::fs::read_to_string(workshop.place.secret()).map_err(|error| failed(error.to_string()))?;
     let script = ready.config.settings.runner.as_ref().and_then(|runner| runner.file()).unwrap_or_default();
-    let mut head = format!(
-        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Cloudtool-Update: {secret}\r\n\
-         X-Cloudtool-Script: {script}\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Host: localhost\r\nX-Forwarded-Proto: http\r\n"
-    );
+    let mut headers = http::Headers::new();
+    let mut say = |name: &str, value: &str| headers.push((name.to_owned(), value.as_bytes().to_owned()));
+    say("Host", "localhost");
+    say("Connection", "close");
+    say("X-Cloudtool-Update", &secret);
+    say("X-Cloudtool-Script", script);
+    say("X-Forwarded-For", "127.0.0.1");
+    say("X-Forwarded-Host", "localhost");
+    say("X-Forwarded-Proto", "http");
     if !mount.is_empty() {
-        head += &format!("X-Cloudtool-Mount: {mount}\r\n");
+        say("X-Cloudtool-Mount", mount);
     }
-    let mut answer = Vec::new();
+    let mut body = Vec::new();
     let asked = TcpStream::connect(("127.0.0.1", port)).and_then(|mut stream| {
-        stream.write_all(format!("{head}\r\n").as_bytes())?;
-        stream.read_to_end(&mut answer)
+        stream.write_all(&http::head(&format!("GET {path} HTTP/1.1"), &headers))?;
+        let head = http::read_answer(&mut stream, &mut body)?;
+        stream.read_to_end(&mut body)?;
+        Ok(head.map(|head| head.status).unwrap_or_default())
     });
-    asked.map_err(|error| failed(format!("was not answered: {error}")))?;
-    let text = String::from_utf8_lossy(&answer);
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
-    let status: u16 = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
+    let status = asked.map_err(|error| failed(format!("was not answered: {error}")))?;
+    let body = String::from_utf8_lossy(&body);
     let shown: Vec<String> = body.chars().take(BODY).collect::<String>().lines().map(str::to_owned).collect();
     if (200..400).contains(&status) {
         shown.iter().for_each(|line| workshop.told.output(format!("{line}\n").as_bytes()));

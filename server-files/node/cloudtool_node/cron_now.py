@@ -17,13 +17,13 @@ def cron_jobs(ctx, _payload) -> dict:
 def cron(ctx, _payload) -> dict:
     current = lookup.existing(checks.app_name(ctx.request.get("app")))
     moves.require_here(current)
-    name = require_job(current.app, checks.text(ctx.request.get("cron"), "The job"))
+    name, told = require_job(current.app, checks.text(ctx.request.get("cron"), "The job"))
     if not current.at_work:
         raise moves.nothing_serves(current)
     log = f"{paths.logs(current.app)}/cron-{name}.log"
     begin = size(log)
     with ctx.step(name):
-        number = crons.start(ctx, current.app, name, "--wait")
+        number = crons.start(ctx, current.app, name, told, "--wait")
     if number is None:
         raise Failure(
             "busy",
@@ -36,12 +36,14 @@ def cron(ctx, _payload) -> dict:
     return {"app": current.app, "cron": name, "run": run, "printed": printed(log, begin)}
 
 
-def require_job(app: str, name: str | None) -> str:
+def require_job(app: str, name: str | None) -> tuple[str, dict]:
+    """A job of the app by its name, and what it is."""
     known = [crons.title(timer) for timer in crons.known(app)]
-    if name not in known:
+    told = crons.what(app, name) if name in known else None
+    if told is None:
         there = f"there are: {', '.join(sorted(known))}" if known else "its app.ini has no [cron:NAME]"
         raise Failure("not-found", f"{app} has no cron job {name} on this node; {there}.")
-    return name
+    return name, told
 
 
 def size(path: str) -> int:

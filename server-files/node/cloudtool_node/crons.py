@@ -135,18 +135,23 @@ def due(instance: str) -> int:
     """The time of a job has come."""
     app, _, name = instance.partition(".")
     ctx = Context.for_nobody("cron", app=app)
-    found = state.load(app)
-    if found and found.at_work and start(ctx, app, name, "--no-block") is None:
+    told, found = what(app, name), state.load(app)
+    if told and found and found.at_work and start(ctx, app, name, told, "--no-block") is None:
         cron_records.skipped(app, name)
     return 0
 
 
-def start(ctx, app: str, name: str, how: str) -> str | None:
-    """Starts a job that there is; gives the number of the run, or None where one still goes on and its policy forbids another. `how` is
-    systemd-run's option: `--no-block`, or `--wait` for its end."""
-    told = json.loads(files.read(paths.cron_file(app, name)) or "{}")
-    running = jobs(ctx, app, name) if told else []
-    if not told or (running and told["concurrency"] == "forbid"):
+def what(app: str, name: str) -> dict | None:
+    """What is done when the time of a job has come; None where it is no job any more."""
+    text = files.read(paths.cron_file(app, name))
+    return None if text is None else json.loads(text)
+
+
+def start(ctx, app: str, name: str, told: dict, how: str) -> str | None:
+    """Starts a job; gives the number of the run, or None where one still goes on and its policy forbids another. `told` says what
+    the job is, `how` is systemd-run's option: `--no-block`, or `--wait` for its end."""
+    running = jobs(ctx, app, name)
+    if running and told["concurrency"] == "forbid":
         return None
     if running and told["concurrency"] == "replace":
         slots.systemctl(ctx, "stop", *running, check=False)
@@ -168,10 +173,9 @@ def work(instance: str, number: str) -> int:
     app, _, name = instance.partition(".")
     ctx = Context.for_nobody("job", app=app)
     signal.signal(signal.SIGTERM, end)
-    text, found = files.read(paths.cron_file(app, name)), state.load(app)
-    if text is None or found is None:
+    told, found = what(app, name), state.load(app)
+    if told is None or found is None:
         return 0
-    told = json.loads(text)
     began = time.monotonic()
     cron_records.started(app, name, number, found.live)
     result, message = "stopped", "It was ended."
