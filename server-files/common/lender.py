@@ -18,6 +18,11 @@ def records():
     return {path.stem: json.loads(path.read_text()) for path in sorted(directory.glob("*.json"))}
 
 
+def addresses(record):
+    """Where an app may come from: its node, and while it moves the one it is going to, which is the last."""
+    return [guest["from"] for guest in (record, record.get("arriving")) if guest]
+
+
 def certify(directory, group):
     """The server's key and certificate, `server.key` and `server.pem` in a directory, for all addresses that the node has now.
 

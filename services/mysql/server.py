@@ -82,8 +82,11 @@ BEGIN NOT ATOMIC
     IF @foreign THEN
         SELECT CONCAT('MariaDB has an account or a database ', @app, ' already, of an app of this node or made by hand. Choose another app_name.');
     ELSE
-        -- The node has another address now, or it is another node: what its accounts may is kept.
-        FOR other IN (SELECT User AS name, Host AS host FROM mysql.global_priv WHERE User IN (@app, @owner, @loader) AND Host <> @from) DO
+        -- The node has another address now, or it is another node: what its accounts may is kept. Those of an app that has moved are
+        -- there from both: the old ones go when nothing is theirs any more.
+        FOR other IN (SELECT User AS name, Host AS host FROM mysql.global_priv AS there
+                       WHERE User IN (@app, @owner, @loader) AND NOT FIND_IN_SET(Host, @own)
+                         AND NOT EXISTS (SELECT 1 FROM mysql.global_priv WHERE User = there.User AND Host = @from)) DO
             EXECUTE IMMEDIATE CONCAT('RENAME USER ', QUOTE(other.name), '@', QUOTE(other.host), ' TO ', QUOTE(other.name), '@', QUOTE(@from));
         END FOR;
         FOR part IN (SELECT @owner AS name, @owner_hash AS hashes UNION SELECT @loader, @loader_hash UNION SELECT @app, @app_hash) DO
@@ -97,8 +100,10 @@ BEGIN NOT ATOMIC
         EXECUTE IMMEDIATE CONCAT('CREATE OR REPLACE PROCEDURE ', procedures, ' (IN app TEXT, IN loader TEXT) SQL SECURITY DEFINER BEGIN
             IF app RLIKE ''^', @pattern, '$'' AND loader RLIKE ''^', @pattern, '$'' THEN
                 FOR part IN (SELECT ', QUOTE(@app), ' AS name, app AS hashes UNION SELECT ', QUOTE(@loader), ', loader) DO
-                    EXECUTE IMMEDIATE CONCAT(''ALTER USER '', QUOTE(part.name), ''@'', QUOTE(', QUOTE(@from), '),
-                        '' IDENTIFIED VIA mysql_native_password USING '', REPLACE(QUOTE(part.hashes), '','', '''''' OR mysql_native_password USING ''''''));
+                    FOR account IN (SELECT Host AS host FROM mysql.global_priv WHERE User = part.name) DO
+                        EXECUTE IMMEDIATE CONCAT(''ALTER USER '', QUOTE(part.name), ''@'', QUOTE(account.host),
+                            '' IDENTIFIED VIA mysql_native_password USING '', REPLACE(QUOTE(part.hashes), '','', '''''' OR mysql_native_password USING ''''''));
+                    END FOR;
                 END FOR;
             ELSE
                 SIGNAL SQLSTATE ''45000'' SET MESSAGE_TEXT = ''these are no hashes of passwords'';
@@ -114,33 +119,49 @@ def let_in(mine):
     """The accounts of an app, as its record says them."""
     terms = mine["terms"]
     hashes = {"app_hash": terms["app"], "owner_hash": terms["owner"], "loader_hash": terms["loader"]}
-    objection = root(LET_IN, app=mine["app"], **{"from": mine["from"]}, pattern=HASHES, **hashes)
-    if objection:
-        sys.exit(objection[0])
-    follow_address(mine)
+    own = ",".join(lender.addresses(mine))
+    for address in lender.addresses(mine):
+        objection = root(LET_IN, app=mine["app"], **{"from": address}, own=own, pattern=HASHES, **hashes)
+        if objection:
+            sys.exit(objection[0])
+    follow_address(mine, own)
 
 
-# What the app has defined in its databases from another address; and who is still connected from there.
+# What the app has defined in its databases from an address that is not its own any more.
 FROM_ELSEWHERE = """
-SET @pattern = CONCAT('^', @app, '([.][0-9]+)?$'), @other = CONCAT(@app, '@%'), @now = CONCAT(@app, '@', @from);
+SET @pattern = CONCAT('^', @app, '([.][0-9]+)?$'), @other = CONCAT(@app, '@%');
 SELECT DISTINCT JSON_QUOTE(name) FROM (
     SELECT TABLE_SCHEMA AS name, DEFINER AS definer FROM information_schema.VIEWS
     UNION SELECT TRIGGER_SCHEMA, DEFINER FROM information_schema.TRIGGERS
     UNION SELECT ROUTINE_SCHEMA, DEFINER FROM information_schema.ROUTINES
     UNION SELECT EVENT_SCHEMA, DEFINER FROM information_schema.EVENTS) AS defined
- WHERE name RLIKE @pattern AND definer LIKE @other AND definer <> @now;
+ WHERE name RLIKE @pattern AND definer LIKE @other AND NOT FIND_IN_SET(SUBSTRING_INDEX(definer, '@', -1), @own);
+"""
+
+FORGET_ELSEWHERE = """
+DELIMITER //
+BEGIN NOT ATOMIC
+    FOR other IN (SELECT CONCAT(QUOTE(User), '@', QUOTE(Host)) AS name FROM mysql.global_priv
+                   WHERE User IN (@app, CONCAT(@app, '.owner'), CONCAT(@app, '.loader')) AND NOT FIND_IN_SET(Host, @own)) DO
+        EXECUTE IMMEDIATE CONCAT('DROP USER ', other.name);
+    END FOR;
+END//
 """
 
 
-def follow_address(mine):
-    """Definers are accounts with their address: what the app has defined is its own from its new one as well."""
-    names = {"app": mine["app"], "from": mine["from"]}
+def follow_address(mine, own):
+    """Definers are accounts with their address: what the app has defined is its own from its new one as well. Then nobody comes
+    from another one any more."""
+    names = {"app": mine["app"], "own": own}
     definer = f"DEFINER={elsewhere.account(mine, mine['app'])} "
     for share in map(json.loads, root(FROM_ELSEWHERE, "--raw", **names)):
         definitions.hand_over(Root(share), Root(share), definer)
     users = ", ".join(elsewhere.text(mine["app"] + part) for part in ("", ".owner", ".loader"))
-    address = elsewhere.text(mine["from"])
-    root(elsewhere.END_CONNECTIONS.format(which=f"USER IN ({users}) AND SUBSTRING_INDEX(HOST, ':', 1) <> {address}"))
+    root(FORGET_ELSEWHERE, **names)
+    # After the last colon is the port.
+    address = "LEFT(HOST, CHAR_LENGTH(HOST) - LOCATE(':', REVERSE(HOST)))"
+    others = f"USER IN ({users}) AND NOT FIND_IN_SET({address}, {elsewhere.text(own)})"
+    root(elsewhere.END_CONNECTIONS.format(which=others))
 
 
 FORGET = r"""

@@ -75,13 +75,13 @@ def let_in(found):
     rest = re.sub(rf"{re.escape(BEGIN)}\n.*?{re.escape(END)}\n", "", text, flags=re.DOTALL)
     lines = []
     for app, record in found.items():
-        address = f"{record['from']}/{128 if ':' in record['from'] else 32}"
+        own = [f"{address}/{128 if ':' in address else 32}" for address in lender.addresses(record)]
         lines += [
             f"# {app} of {record['node']}",
-            f'hostssl "cloudtool.lobby" "{app}.owner" {address} scram-sha-256',
+            *(f'hostssl "cloudtool.lobby" "{app}.owner" {address} scram-sha-256' for address in own),
             f'host all "{app}.owner" all reject',
             # Its logins and its reader are members of its role.
-            f"hostssl all +{app} {address} scram-sha-256",
+            *(f"hostssl all +{app} {address} scram-sha-256" for address in own),
             f"host all +{app} all reject",
         ]
     block = "\n".join([BEGIN, *lines, END, ""]) if lines else ""
@@ -90,13 +90,13 @@ def let_in(found):
 
 
 def end_sessions(mine):
-    """Those from another address than the app's node has now."""
+    """Those from where the app may not come from now."""
     cluster_wide = """
 SELECT count(pg_terminate_backend(pid)) AS ended FROM pg_stat_activity
- WHERE (usename = :'app' OR usename ~ ('^' || :'app' || '[.](owner|reader|r[0-9]+)$')) AND client_addr <> :'from'::inet
+ WHERE (usename = :'app' OR usename ~ ('^' || :'app' || '[.](owner|reader|r[0-9]+)$')) AND client_addr <> ALL (string_to_array(:'own', ' ')::inet[])
 \\gset
 """
-    superuser(cluster_wide, app=mine["app"], **{"from": mine["from"]})
+    superuser(cluster_wide, app=mine["app"], own=" ".join(lender.addresses(mine)))
 
 
 def reload():

@@ -58,7 +58,8 @@ def run(mine, certificate_changed):
     changed = lender.replace(UNIT, SERVICE)
     if changed:
         systemctl("daemon-reload")
-    text = configuration(app, port, "::" if ":" in mine["from"] else "0.0.0.0")
+    families = sorted({"::" if ":" in address else "0.0.0.0" for address in lender.addresses(mine)})
+    text = configuration(app, port, " ".join(families))
     changed |= lender.replace(config, text, mode=0o640, owner=(0, account.pw_gid))
     changed |= know_owner(pathlib.Path(f"{DATA}/{app}/users.acl"), mine["terms"]["owner"], account)
     unit = f"cloudtool-redis@{app}.service"
@@ -67,11 +68,11 @@ def run(mine, certificate_changed):
     return port
 
 
-def configuration(app, port, address):
+def configuration(app, port, addresses):
     limit, eviction = memory.settings()
     taken = "\n".join(f'rename-command {name} ""' for name in TAKEN.split())
     return f"""# Written by cloudtool (services/redis/lend).
-bind {address}
+bind {addresses}
 port 0
 tls-port {port}
 tls-cert-file {DIRECTORY}/server.pem

@@ -77,7 +77,7 @@ pub(super) fn run(context: &Context, args: CloneApp) -> Result<(), Failure> {
 }
 
 /// What the live release of the app asks for.
-fn services(context: &Context, app: &AppName, source: &mut Remote) -> Result<Vec<ServiceUse>, Failure> {
+pub(super) fn services(context: &Context, app: &AppName, source: &mut Remote) -> Result<Vec<ServiceUse>, Failure> {
     let probe = context.probe(source, Probe::request(Some(app), None, &[], true))?;
     Ok(probe.app.and_then(|facts| facts.settings).map(|settings| settings.services).unwrap_or_default())
 }

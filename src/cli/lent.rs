@@ -31,8 +31,8 @@ pub(super) fn arrange(
     for wish in &source.lent {
         let place = match &wish.place {
             Place::Node(name) => {
-                let asker = Asker { app: &source.config.name, copying: false, take_over };
-                borrowed(context, &asker, wish, name, remote, steps)?
+                let purpose = Purpose::Serving { take_over };
+                borrowed(context, &source.config.name, purpose, wish, name, remote, steps)?
             }
             Place::Address(text) => addressed(context, source, wish, text)?,
         };
@@ -50,62 +50,126 @@ pub(super) fn arrange_copy(
     remote: &mut Remote,
 ) -> Result<Value, Failure> {
     let mut places = Map::new();
-    let asker = Asker { app: copy, copying: true, take_over: false };
-    // What is misplaced was never deployed, so a copy has none of it.
-    let (wishes, _) = lent(services, &context.services()?);
-    for wish in wishes {
-        if let Place::Node(name) = &wish.place {
-            let place = borrowed(context, &asker, &wish, name, remote, &mut context.ui.steps())?;
-            places.insert(wish.service, place);
-        }
+    for (wish, name) in from_nodes(context, services)? {
+        let place = borrowed(context, copy, Purpose::Copying, &wish, &name, remote, &mut context.ui.steps())?;
+        places.insert(wish.service, place);
     }
     Ok(Value::Object(places))
 }
 
-/// Who asks other nodes for something.
-struct Asker<'a> {
-    app: &'a AppName,
-    /// It is not there yet, and must not be.
-    copying: bool,
-    /// What a node has there that is lost becomes this app's.
-    take_over: bool,
+/// Has other nodes let an app in from the node it is going to as well: the places, as a `clone` says them.
+pub(super) fn arrange_arrival(
+    context: &Context,
+    app: &AppName,
+    services: &[ServiceUse],
+    old: &mut Remote,
+    new: &mut Remote,
+) -> Result<Value, Failure> {
+    let mut places = Map::new();
+    for (wish, name) in from_nodes(context, services)? {
+        let purpose = Purpose::Arriving { from: old };
+        let place = borrowed(context, app, purpose, &wish, &name, new, &mut context.ui.steps())?;
+        places.insert(wish.service, place);
+    }
+    Ok(Value::Object(places))
+}
+
+/// Has them let it in from there alone. It serves there already, so what cannot be done now is no failure.
+pub(super) fn leave_to(context: &Context, app: &AppName, services: &[ServiceUse], new: &mut Remote) {
+    let wishes = from_nodes(context, services).unwrap_or_default();
+    for (wish, name) in wishes {
+        let purpose = Purpose::Serving { take_over: false };
+        if let Err(failure) = borrowed(context, app, purpose, &wish, &name, new, &mut context.ui.steps()) {
+            let Failure { message, .. } = failure;
+            context.ui.warn(&format!(
+                "{name} still lets {app} in from the node it has left, before its next update: {message}"
+            ));
+        }
+    }
+}
+
+/// What other nodes lend to a release, and the names of these nodes. What is misplaced was never deployed, so it has none of it.
+fn from_nodes(context: &Context, services: &[ServiceUse]) -> Result<Vec<(Lent, String)>, Failure> {
+    let (wishes, _) = lent(services, &context.services()?);
+    let named = wishes.into_iter().filter_map(|wish| match &wish.place {
+        Place::Node(name) => Some((wish.clone(), name.clone())),
+        Place::Address(_) => None,
+    });
+    Ok(named.collect())
+}
+
+/// For what a node is asked to lend.
+enum Purpose<'a> {
+    /// The app, where it is. `take_over`: what a node has there that is lost becomes its own.
+    Serving { take_over: bool },
+    /// A copy, which is not there yet and must not be.
+    Copying,
+    /// The app, which is going to the node that asks and is on this one.
+    Arriving { from: &'a mut Remote },
 }
 
 fn borrowed(
     context: &Context,
-    asker: &Asker,
+    app: &AppName,
+    mut purpose: Purpose,
     wish: &Lent,
     name: &str,
     remote: &mut Remote,
     steps: &mut Steps,
 ) -> Result<Value, Failure> {
-    let (app, lender) = (asker.app, context.named(name)?);
+    let lender = context.named(name)?;
     if lender.name == remote.node() {
-        let message = format!("{app} is on {} itself: say service.{} without a node", lender.name, wish.service);
-        return Err(Failure::new(Kind::Usage, message));
+        return Err(on_its_node(app, &purpose, wish, &lender));
     }
     steps.start(&format!("connect {}", lender.name));
     let (mut other, _) = context.connect_installing(&lender)?;
     steps.done("");
     let borrow = json!({
         "verb": "borrow", "app": app, "service": wish.service, "hosts": addresses(context, &lender),
-        "copying": asker.copying, "lock_timeout": 60,
+        "copying": matches!(purpose, Purpose::Copying), "lock_timeout": 60,
     });
-    let asking = call(remote, borrow, steps)?;
-    let lend = json!({
-        "verb": "lend", "app": app, "service": wish.service, "with": wish.with, "node": remote.node(),
-        "borrower": asking["borrower"], "from": asking["from"], "terms": asking["terms"],
-        "take_over": asker.take_over,
-    });
+    let mut lend = json!({"verb": "lend", "app": app, "service": wish.service, "with": wish.with});
+    let (asking, host) = if let Purpose::Arriving { from } = &mut purpose {
+        let mut arrive = borrow.clone();
+        arrive["arriving"] = json!(true);
+        let arriving = call(remote, arrive, steps)?;
+        lend["node"] = json!(from.node());
+        lend["arriving"] = json!({"node": remote.node(), "from": arriving["from"]});
+        (call(from, borrow, steps)?, arriving["host"].clone())
+    } else {
+        lend["node"] = json!(remote.node());
+        let asking = call(remote, borrow, steps)?;
+        let host = asking["host"].clone();
+        (asking, host)
+    };
+    for said in ["borrower", "from", "terms"] {
+        lend[said] = asking[said].clone();
+    }
+    let take_over = matches!(purpose, Purpose::Serving { take_over: true });
+    lend["take_over"] = json!(take_over);
     // The first time, a database server is installed there.
     let mut place = remote.meanwhile(|| call(&mut other, lend, steps))?["terms"].clone();
     place["at"] = json!(format!("node:{name}"));
-    place["host"] = asking["host"].clone();
+    place["host"] = host;
     place["borrower"] = asking["borrower"].clone();
-    if asker.take_over {
+    if take_over {
         place["taken_over"] = json!("yes");
     }
     Ok(place)
+}
+
+fn on_its_node(app: &AppName, purpose: &Purpose, wish: &Lent, lender: &NodeRecord) -> Failure {
+    let (service, node) = (&wish.service, &lender.name);
+    match purpose {
+        Purpose::Arriving { .. } => {
+            let message = format!(
+                "{node} lends {app} its {service}, and cannot have {app} as well: to a node itself nothing is lent"
+            );
+            Failure::new(Kind::Usage, message)
+                .hint(format!("cloudtool backup {app}; cloudtool remove {app} --with-data; say service.{service} without a node, update, then cloudtool restore"))
+        }
+        _ => Failure::new(Kind::Usage, format!("{app} is on {node} itself: say service.{service} without a node")),
+    }
 }
 
 /// An address goes to the node and nowhere else; a certificate that it names by a file of this machine goes along.

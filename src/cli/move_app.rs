@@ -11,6 +11,7 @@ use super::NodeChoice;
 use super::clone_app::{self, place_for_copies};
 use super::context::{Context, show};
 use super::data::{self, Found, Patience, Target};
+use super::lent;
 use super::query::words;
 use super::update::url;
 use crate::backup::Directory;
@@ -25,7 +26,7 @@ const AROUND: f64 = 1.0;
 
 /// Move an app with its data and locations to another node
 ///
-/// The app is built on the new node, with a copy of its data, while it serves on the old one. Then requests are answered with 503 (and
+/// The app is built on the new node, with a copy of its data, while it serves on the old one; data on other servers stay there. Then requests are answered with 503 (and
 /// Retry-After) for as long as it takes to bring the newest data. After that the old node sends requests on to the new one, until
 /// `deactivate`: so names may be pointed there at leisure. An interrupted move leaves the app where it was; run it again.
 #[derive(Debug, Args)]
@@ -67,7 +68,7 @@ pub(super) fn run(context: &Context, args: MoveApp) -> Result<(), Failure> {
             old.app
         ));
         let request = json!({
-            "verb": "hand_over", "app": old.app, "to": address, "release": given["exported"]["release"],
+            "verb": "hand_over", "app": old.app, "to": address, "release": given["exported"]["release"], "staying": given["staying"],
             "patience": 600 + 10 * estimate as u64, "lock_timeout": args.patience.lock_timeout,
         });
         let moving = Moving::new(context, &args, &old, &new, place.path(), &described);
@@ -76,6 +77,8 @@ pub(super) fn run(context: &Context, args: MoveApp) -> Result<(), Failure> {
         answer?["window"].as_f64()
     };
     let answer = context.call(&mut new.borrow_mut(), json!({"verb": "arrived", "app": old.app, "lock_timeout": 60}))?;
+    let services = clone_app::services(context, &old.app, &mut new.borrow_mut())?;
+    lent::leave_to(context, &old.app, &services, &mut new.borrow_mut());
     move_schedule(context, &mut old, &mut new.borrow_mut(), &described["backup"])?;
     context.refresh_locations(&to, &mut new.borrow_mut())?;
     context.refresh_locations(&old.node, &mut old.remote)?;
@@ -125,12 +128,14 @@ fn first_copy(
     place: &Path,
 ) -> Result<(Value, f64), Failure> {
     let mut took = BTreeMap::new();
+    let services = clone_app::services(context, &old.app, &mut old.remote)?;
+    let places = lent::arrange_arrival(context, &old.app, &services, &mut old.remote, &mut new.borrow_mut())?;
     let export = json!({"verb": "export", "app": old.app, "moving": true, "lock_timeout": args.patience.lock_timeout});
     let given =
         new.borrow_mut().meanwhile(|| call(context, &mut old.remote, &mut Directory::new(place), export, &mut took))?;
     let mut request = json!({
         "verb": "clone", "program": Program::version(), "app": old.app, "of": old.app, "arriving": true, "locations": locations,
-        "keep": context.keep()?, "lock_timeout": args.patience.lock_timeout,
+        "elsewhere": places, "keep": context.keep()?, "lock_timeout": args.patience.lock_timeout,
     });
     clone_app::bring(context, &given, &mut request)?;
     old.remote.meanwhile(|| call(context, &mut new.borrow_mut(), &mut Directory::new(place), request, &mut took))?;

@@ -1,13 +1,16 @@
 //! MariaDB and Redis on another node: the app is on the second node, its data on the one that all tests share.
 
+use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
+use std::process::Stdio;
 use std::time::Duration;
 
 use crate::Test;
 use crate::hammer::Hammer;
+use crate::http::get;
 use crate::rotation::{SERVICES, Variables, logged_in};
 use crate::whole::{await_that, none_failed};
-use crate::world::{App, World, both, node};
+use crate::world::{App, World, address_of, both, image, node};
 
 pub const TESTS: &[Test] = &[
     ("mysql_and_redis_are_on_another_node", mysql_and_redis_are_on_another_node),
@@ -15,6 +18,7 @@ pub const TESTS: &[Test] = &[
         "what_is_on_another_node_is_copied_and_outlives_a_lost_one",
         what_is_on_another_node_is_copied_and_outlives_a_lost_one,
     ),
+    ("an_app_moves_and_its_data_stay", an_app_moves_and_its_data_stay),
     ("mysql_and_redis_are_where_addresses_say", mysql_and_redis_are_where_addresses_say),
 ];
 
@@ -291,6 +295,72 @@ fn passwords_are_changed(world: &World, address: &str) {
          cd / && runuser -u postgres -- psql -p 5432 -Atc \"SELECT count(*) FROM pg_roles WHERE rolcanlogin AND rolname ~ '^far_off([.]r[0-9]+)?$'\"",
     );
     assert_eq!(logins, "1\n1\n1");
+}
+
+/// To a third node. Nothing of what is on the first one is copied, and nobody destroys it.
+fn an_app_moves_and_its_data_stay(world: &World) {
+    let (old, second) = (world.second().to_owned(), world.second_name());
+    let third = format!("{}-third", node());
+    let new = address_of(&world.create_node(&third, &image()));
+    let (app, _) = deployed(world);
+    // Another share and other logins than an app begins with, and a password that its record at the first node does not have.
+    world.ok(["clear", APP, "--no-backup", "-y"]);
+    World::inside_at(&old, HOST, FILL);
+    for service in SERVICES {
+        world.ok(["service-rotate", APP, service]);
+    }
+    let said = world.fails(2, ["move-app", APP, "--node", node(), "--from-node", &second]);
+    assert!(said.contains("to a node itself nothing is lent"), "{said}");
+
+    // A client that is killed when the other node may get in as well, and the app has stopped.
+    let move_app = ["move-app", APP, "--node", &third, "--from-node", &second];
+    let mut killed = world.command(move_app).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let steps = BufReader::new(killed.stderr.take().expect("a pipe")).lines();
+    assert!(steps.map_while(Result::ok).any(|line| line.contains(" s  hold")), "it came to that");
+    killed.kill().expect("it is killed");
+    killed.wait().expect("it ends");
+    await_that("it serves again", || Some(get(&old, HOST, "/")).filter(|answer| answer.status == 200));
+    assert_eq!(World::inside_at(&old, HOST, SEE), "far_off.2 3 7 b'green'");
+    // What is on its way there destroys nothing, whatever is asked of it.
+    for wrong in
+        [["clear", APP, "--no-backup", "-y"].as_slice(), &["service-rotate", APP, "mysql"], &["update", app.path_str()]]
+    {
+        let said = world.fails(2, wrong.iter().chain(&["--node", &third.as_str()]));
+        assert!(said.contains("is on its way to this node"), "{said}");
+    }
+    world.ok(["remove", APP, "--with-data", "--node", &third, "-y"]);
+    assert_eq!(World::inside_at(&old, HOST, SEE), "far_off.2 3 7 b'green'");
+
+    let load = Hammer::start(&old, HOST, "/", 2, None);
+    let said = world.ok(move_app);
+    let outcome = load.stop();
+    assert!(outcome.failures.iter().all(|failure| failure.contains("503")), "{:?}", outcome.failures.first());
+    assert!(!said.contains("copy mysql") && !said.contains("still lets"), "{said}");
+    println!("{}", said.lines().filter(|line| line.contains("503")).collect::<Vec<_>>().join("\n"));
+    // The same databases, from another address, which is that of the definers now.
+    assert_eq!(World::inside_at(&new, HOST, SEE), "far_off.2 3 7 b'green'");
+    let hosts = "SELECT DISTINCT Host FROM mysql.global_priv WHERE User LIKE 'far\\_off%' UNION SELECT SUBSTRING_INDEX(DEFINER, '@', -1) FROM information_schema.ROUTINES WHERE ROUTINE_NAME = 'seven'";
+    assert_eq!(world.node_script(&format!("mariadb -BNe \"{hosts}\"")), new);
+    let let_in = "grep -c ADDRESS /etc/postgresql/*/main/pg_hba.conf /etc/cloudtool/firewall.d/input-lent-*-far_off.nft | cut -d: -f2 | xargs";
+    assert_eq!(world.node_script(&let_in.replace("ADDRESS", &old)), "0 0 0 0");
+    assert_eq!(world.node_script(&let_in.replace("ADDRESS", &new)), "2 1 1 1");
+
+    // The node that it has left has nothing to destroy any more; on the other one all goes on.
+    world.ok(["remove", APP, "--with-data", "--node", &second, "-y"]);
+    assert_eq!(World::inside_at(&new, HOST, SEE), "far_off.2 3 7 b'green'");
+    world.ok(["update", app.path_str(), "--force", "--node", &third]);
+    let backups = world.home.path().join("far-away");
+    let backups = backups.to_str().expect("UTF-8");
+    world.ok(["backup", APP, backups, "--node", &third]);
+    world.ok(["restore", &format!("{backups}/{APP}"), APP, "-y", "--node", &third]);
+    assert_eq!(World::inside_at(&new, HOST, SEE), "far_off.3 3 7 b'green'");
+    for service in SERVICES {
+        world.ok(["service-rotate", APP, service, "--node", &third]);
+    }
+    assert_eq!(World::inside_at(&new, HOST, SEE), "far_off.3 3 7 b'green'");
+    world.ok(["remove", APP, "--with-data", "--node", &third, "-y"]);
+    nothing_is_left(world);
+    world.ok(["destroy-node", &third, "-y"]);
 }
 
 /// Servers that were there before, with an account each. They happen to be on the app's node, which the app does not know.

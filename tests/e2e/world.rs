@@ -50,7 +50,7 @@ pub fn what_is_missing() -> Option<String> {
 }
 
 /// What the node is made of; `CLOUDTOOL_E2E_IMAGE=debian-13` runs all of it on another release.
-fn image() -> String {
+pub fn image() -> String {
     std::env::var("CLOUDTOOL_E2E_IMAGE").unwrap_or_else(|_| "debian-12".to_owned())
 }
 

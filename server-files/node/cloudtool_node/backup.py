@@ -125,7 +125,17 @@ def checked(manifest: dict, backup_id: str) -> None:
 class Taking:
     """One backup as it is taken."""
 
-    def __init__(self, ctx, store, current, launch, recipients: list[str], doing: str = "back up", remember=True):
+    def __init__(
+        self,
+        ctx,
+        store,
+        current,
+        launch,
+        recipients: list[str],
+        doing: str = "back up",
+        remember=True,
+        stays: frozenset[str] = frozenset(),
+    ):
         self.ctx = ctx
         # Whether another one follows at this store, which need not read again what did not change.
         self.remember = remember and not store.once
@@ -134,6 +144,8 @@ class Taking:
         self.current = current
         self.app = current.app
         self.asked = service_folders.Asked.by(current.app, launch.settings, current.uses)
+        # The services whose data are not to be taken along (staying.py).
+        self.stays = stays
         self.recipients = recipients
         self.present = store.list()
         self.id = unused_id(self.present)
@@ -143,7 +155,7 @@ class Taking:
         self.indexes: dict[str, dict] = {}
 
     def run(self) -> dict:
-        found = service_folders.with_data(self.asked)
+        found = service_folders.with_data(self.asked, self.stays)
         if not found:
             raise Failure("not-found", f"{self.app} has no services that keep data.", "See service.NAME in app.ini.")
         told = {}

@@ -11,8 +11,8 @@ import json
 import os
 import tarfile
 
-from . import activate, backup, checks, deploy, expiry, files, hooks, lock, moves, paths, remove, restore
-from . import service_folders, services, slots, stage, state, streams, users, values
+from . import activate, backup, checks, deploy, expiry, files, hooks, lock, moves, paths, places, remove, restore
+from . import service_folders, services, slots, stage, state, staying, streams, users, values
 from .context import Failure
 from .local_store import LocalStore
 from .session import require_program
@@ -26,9 +26,7 @@ def export(ctx, payload) -> dict:
     app = checks.app_name(ctx.request.get("app"))
     with lock.app(ctx, app, "export"), lock.backup(ctx, app):
         current, store = restore.recovered(ctx, app), open_store(ctx, payload, app)
-        given = give(ctx, current, store, remember=bool(ctx.request.get("moving")))
-        if ctx.request.get("moving"):
-            given["exported"]["secret"] = give_secret(ctx, current, store, given)
+        given = give_all(ctx, current, store) if ctx.request.get("moving") else give(ctx, current, store)
         return {"app": app, **given}
 
 
@@ -127,14 +125,24 @@ def check_free(ctx, app: str) -> None:
         remove.take_away(ctx, app, found, with_data=True)
 
 
-def give(ctx, current: state.State, store, remember: bool = False) -> dict:
+def give_all(ctx, current: state.State, store) -> dict:
+    """The same of an app that moves: its secret too, and how to get at what stays where it is."""
+    asked = service_folders.Asked.by(current.app, moves.require_live(current).settings, current.uses)
+    given = give(ctx, current, store, remember=True, stays=staying.names(asked))
+    exported = given["exported"]
+    exported["secret"] = give_secret(ctx, current, store, given)
+    exported["staying"] = staying.give(ctx, asked, store, named_like(given, "staying"))
+    return {**given, "staying": staying.uses(asked)}
+
+
+def give(ctx, current: state.State, store, remember=False, stays: frozenset[str] = frozenset()) -> dict:
     """Puts a backup of an app's data and its live release into a store. Gives what `Copying` has to know of them."""
     launch = moves.require_live(current)
     launch.tell_secrets(ctx, current.app)
     taken = None
-    with_data = service_folders.with_data(service_folders.Asked.by(current.app, launch.settings, Uses()))
+    with_data = service_folders.with_data(service_folders.Asked.by(current.app, launch.settings, Uses()), stays)
     if with_data:
-        taken = backup.Taking(ctx, store, current, launch, [], doing="copy", remember=remember).run()
+        taken = backup.Taking(ctx, store, current, launch, [], doing="copy", remember=remember, stays=stays).run()
     with ctx.step("copy release") as step:
         name = f"{taken['id'] if taken else backup.unused_id(store.list())}.release.zst"
         what = "The release could not be read"
@@ -171,9 +179,14 @@ def give_values(ctx, current: state.State, store, release: str) -> dict:
 def give_secret(ctx, current: state.State, store, given: dict) -> dict:
     """An app that moves keeps its secret: what it has signed stays valid."""
     secret = files.read_bytes(paths.app_secret(current.app)) or b""
-    name = given["exported"]["object"]["name"].replace(".release.", ".secret.")
+    name = named_like(given, "secret")
     what = "The secret could not be read"
     return {"name": name, **streams.put(ctx, store, name, what, lambda out: out.write(secret), [])}
+
+
+def named_like(given: dict, part: str) -> str:
+    """The name of another object of the same export."""
+    return given["exported"]["object"]["name"].replace(".release.", f".{part}.")
 
 
 def pack(ctx, app: str, release: str, out) -> None:
@@ -228,6 +241,14 @@ class Copying(deploy.Deployment):
         if self.copy.ttl:
             self.state.fields["expires"] = expiry.schedule(self.ctx, self.order.app, self.copy.ttl)
         self.state.save()
+
+    def settle_places(self, asked) -> None:
+        """What arrives uses the shares that it has on other servers, with its logins there. A lender was asked by the client."""
+        about = self.given["exported"].get("staying") if self.copy.arriving else None
+        if about:
+            addressed = staying.take(self.ctx, self.state, self.store, about)
+            self.order.elsewhere |= places.checked(addressed)
+        super().settle_places(asked)
 
     def routed(self) -> list[str]:
         """What arrives knows its locations already, and gets them with the newest data (hand_over.py)."""

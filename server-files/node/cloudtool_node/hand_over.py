@@ -25,6 +25,7 @@ from . import (
     service_folders,
     slots,
     state,
+    staying,
 )
 from .context import Failure
 from .store import open_store
@@ -39,6 +40,8 @@ def hand_over(ctx, payload) -> dict:
         launch = moves.require_live(current)
         if ctx.request.get("release") != current.live:
             raise Failure("changed", f"{app} was updated meanwhile: it serves {current.live} now.", "Move it again.")
+        asked = service_folders.Asked.by(app, launch.settings, current.uses)
+        staying.require_same(asked, ctx.request.get("staying"))
         store = open_store(ctx, payload, app)
         guard(ctx, app)
         try:
@@ -48,8 +51,9 @@ def hand_over(ctx, payload) -> dict:
             with ctx.step("hold"):
                 hold(ctx, current)
             taken = None
-            if service_folders.with_data(service_folders.Asked.by(app, launch.settings, state.Uses())):
-                taken = backup.Taking(ctx, store, current, launch, [], doing="copy", remember=False).run()["id"]
+            stays = staying.names(asked)
+            if service_folders.with_data(asked, stays):
+                taken = backup.Taking(ctx, store, current, launch, [], "copy", remember=False, stays=stays).run()["id"]
             with ctx.step("arrive"):
                 store.handed(taken, patience)
             forward(ctx, current, to)
@@ -105,8 +109,8 @@ def arrive(ctx, payload) -> dict:
     app = checks.app_name(ctx.request.get("app"))
     locations = checks.locations(ctx.request.get("locations"))
     with lock.app(ctx, app, "move"), lock.backup(ctx, app):
-        current = restore.recovered(ctx, app)
-        launch = moves.require_live(current)
+        current = restore.recovered(ctx, app, arriving=True)
+        launch = moves.require_live(current, arriving=True)
         current.fields["disabled"] = maintenance.checked(ctx.request.get("disabled"))
         current.fields["scale"] = checks.counts(ctx.request.get("scale"))
         names, fill = [], renew.nothing
@@ -125,7 +129,7 @@ def arrived(ctx, _payload) -> dict:
     app = checks.app_name(ctx.request.get("app"))
     with lock.app(ctx, app, "move"):
         current = lookup.existing(app)
-        moves.require_here(current)
+        moves.require_here(current, arriving=True)
         for field in ("arriving", "copy_of"):
             current.fields.pop(field, None)
         current.save()

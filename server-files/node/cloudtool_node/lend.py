@@ -11,7 +11,7 @@ import os
 import re
 import socket
 
-from . import checks, copies, files, lock, packages, paths, service_folders, services, state
+from . import checks, copies, files, lock, moves, packages, paths, service_folders, services, state
 from .context import Failure
 
 BORROWER = re.compile(r"[0-9a-f]{16}")
@@ -28,7 +28,12 @@ def borrow(ctx, _payload) -> dict:
             copies.check_free(ctx, app)
         with ctx.step("address"):
             host, own = nearest(ctx.request.get("hosts"))
+        if ctx.request.get("arriving"):
+            # The rest is said by the node that it leaves.
+            return {"host": host, "from": own}
         known = state.load(app)
+        if known:
+            moves.require_here(known)
         asked = service_folders.Asked(app, "static", {}, known.uses if known else state.Uses())
         text = services.run_script(ctx, service, "borrow", "cannot be borrowed", services.ready(ctx, service, asked))
         if copying:
@@ -53,6 +58,8 @@ def lend(ctx, _payload) -> dict:
         "from": checks.address(request.get("from")),
         "terms": request.get("terms"),
     }
+    if request.get("arriving"):
+        record["arriving"] = arriving(request["arriving"])
     if not isinstance(record["terms"], dict) or not all(isinstance(value, str) for value in record["terms"].values()):
         raise checks.bad("terms is not an object of texts.")
     for value in record["terms"].values():
@@ -65,8 +72,8 @@ def lend(ctx, _payload) -> dict:
     with ctx.step("lend"), lock.service(ctx, service.name):
         path = f"{records(service)}/{app}.json"
         before = files.read(path)
-        if not request.get("take_over"):
-            require_same(service, json.loads(before) if before else record, record)
+        if before and not request.get("take_over"):
+            require_same(service, json.loads(before), record)
         for directory in (paths.LENT, records(service)):
             files.make_directory(directory, mode=0o700)
         files.write(path, json.dumps(record) + "\n", durable=True)
@@ -162,6 +169,13 @@ def require_same(service: service_folders.Service, known: dict, wanted: dict) ->
         )
 
 
+def arriving(told) -> dict:
+    """The node that the app is going to, from which it may come as well."""
+    if not isinstance(told, dict):
+        raise checks.bad("arriving is not an object.")
+    return {"node": checks.text(told.get("node"), "The node") or "", "from": checks.address(told.get("from"))}
+
+
 def run(ctx, part: service_folders.Service, lent: service_folders.Service, script: str, failed: str, app: str) -> str:
     environment = services.environment_of(ctx, part)
     environment |= {"CLOUDTOOL_APP": app, "CLOUDTOOL_SERVICE_LENT": records(lent)}
@@ -184,10 +198,12 @@ def rules(service: service_folders.Service, app: str) -> str:
 
 
 def open_firewall(ctx, service: service_folders.Service, record: dict, port: str) -> None:
-    """Open to the app's node. A node without our firewall has its own, or its cloud's."""
-    family = "ip6" if ":" in record["from"] else "ip"
-    rule = f"{family} saddr {record['from']} tcp dport {int(port)} accept\n"
-    text = f"# The app {record['app']} of {record['node']} uses {service.name} of this node.\n{rule}"
+    """Open to the app's node, and to the one it is going to. A node without our firewall has its own, or its cloud's."""
+    text = ""
+    for guest in filter(None, (record, record.get("arriving"))):
+        family = "ip6" if ":" in guest["from"] else "ip"
+        text += f"# The app {record['app']} of {guest['node']} uses {service.name} of this node.\n"
+        text += f"{family} saddr {guest['from']} tcp dport {int(port)} accept\n"
     if files.write(rules(service, record["app"]), text, mode=0o644):
         load_firewall(ctx)
 

@@ -106,6 +106,13 @@ def begun(app: str, names: list[str], places: dict[str, dict]) -> None:
         files.write(marker(app, name), places[name]["at"] if name in places else HERE)
 
 
+def forget(app: str, names: list[str]) -> None:
+    """How to get at what is not here: nothing that is done on this node reaches it from now on."""
+    for service in names:
+        if all_of(app, service):
+            files.remove_tree(paths.service_secrets(app, service))
+
+
 def marker(app: str, service: str) -> str:
     """Says where the app has had data of the service."""
     return f"{paths.service_secrets(app, service)}/at"

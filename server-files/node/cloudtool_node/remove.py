@@ -26,6 +26,8 @@ def take_away(ctx, app: str, current: state.State | None, with_data: bool) -> di
 def _take_away(ctx, app: str, current: state.State | None, with_data: bool) -> dict:
     names = services_of(app, current)
     platform = platform_of(current)
+    if current is not None and not current.owns_elsewhere:
+        places.forget(app, names)
     lenders = places.lenders(app, names) if with_data else []
     ctx.commit()
     removed = []

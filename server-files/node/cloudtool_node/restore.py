@@ -83,9 +83,9 @@ def clear(ctx, _payload) -> dict:
         return {"app": app, "release": current.live, "services": names}
 
 
-def recovered(ctx, app: str):
+def recovered(ctx, app: str, arriving: bool = False):
     current = lookup.existing(app)
-    moves.require_here(current)
+    moves.require_here(current, arriving)
     with ctx.step("recover") as step:
         step.detail = ", ".join(recover.recover(ctx, current)) or None
     return current

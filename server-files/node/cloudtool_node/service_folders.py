@@ -85,16 +85,16 @@ def require_places(asked: Asked, found: dict[str, dict]) -> None:
         if load(holder).has("borrow") and places.is_said(said) and holder not in found:
             raise Failure(
                 "unsupported",
-                f"{asked.app} has its data of {holder} on another server: a move does not take those along, nor does a copy where app.ini says an address.",
+                f"{asked.app} has its data of {holder} where app.ini says an address, with one account: a copy would share them.",
                 "cloudtool backup and cloudtool restore do, between apps that are there already.",
             )
     if set(found) - set(lendable(asked)):
         raise checks.bad("elsewhere names a service that is not asked for, or cannot be elsewhere.")
 
 
-def with_data(asked: Asked) -> list[Service]:
-    """The services that have something of the app's to back up, in the order in which they are provisioned."""
-    return [service for service in in_order(list(asked.values)) if service.has_data]
+def with_data(asked: Asked, stays: frozenset[str] = frozenset()) -> list[Service]:
+    """The services that have something of the app's to back up, in the order in which they are provisioned; without `stays`."""
+    return [service for service in in_order(list(asked.values)) if service.has_data and service.name not in stays]
 
 
 def left_out(asked: Asked) -> dict[str, str]:

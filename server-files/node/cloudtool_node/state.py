@@ -180,10 +180,17 @@ class State:
         self.fields[doomed] += [[service, number] for service in services]
         return dict.fromkeys(services, number)
 
-    def take_up(self, service: str, number: int) -> None:
-        """A share that was there before the app was: no later one has its number."""
-        self.fields["shares"][service] = number
-        self.fields["next_share"] = max(self.fields["next_share"], number + 1)
+    def take_up(self, service: str, share: int, login: int = 1) -> None:
+        """A share and a login that were there before the app was: no later ones have their numbers."""
+        self.fields["shares"][service], self.fields["logins"][service] = share, login
+        self.fields["next_share"] = max(self.fields["next_share"], share + 1)
+        self.fields["next_login"] = max(self.fields["next_login"], login + 1)
+
+    @property
+    def owns_elsewhere(self) -> bool:
+        """Whether what it has on other servers is this node's to change and to destroy. While an app moves that is the node it
+        leaves, and then the node it has come to: nobody is in between, whoever is killed."""
+        return not (self.moved_to or self.fields.get("arriving"))
 
     def adopt(self, new: Uses) -> None:
         """From now on the app uses these, and what it used before is doomed."""

@@ -45,6 +45,14 @@ class Places(unittest.TestCase):
         self.assertEqual(known[3], known[4])
         self.assertEqual(places.all_of("shop", "files"), {})
 
+    def test_what_is_forgotten_is_nobody_s_to_destroy(self):
+        self.settle({"postgresql": DB1})
+        os.makedirs(paths.service_secrets("shop", "redis"))
+        places.forget("shop", ["files", "postgresql", "redis"])
+        self.assertEqual(places.lenders("shop", ["postgresql"]), [])
+        self.assertFalse(os.path.exists(paths.service_secrets("shop", "postgresql")))
+        self.assertTrue(os.path.exists(paths.service_secrets("shop", "redis")), "that is here")
+
     def test_what_did_not_work_can_be_asked_for_elsewhere(self):
         self.settle({"postgresql": DB1})
         self.settle({})
