@@ -369,8 +369,10 @@ fn mysql_and_redis_are_where_addresses_say(world: &World) {
     world.ok(["update", ours.path_str(), "--host", "server.test", "--node", node()]);
     world.node_script(
         "mariadb -e \"CREATE USER 'the shop'@'%' IDENTIFIED BY 'a#b'; CREATE DATABASE \\`old.shop\\`; GRANT ALL ON \\`old.shop\\`.* TO 'the shop'@'%'; GRANT ALL ON \\`old.shop.%\\`.* TO 'the shop'@'%'\"
-         systemd-run -q --unit=addressed-redis redis-server --port 7777 --requirepass sesame --dir /tmp --save ''",
+         systemd-run -q --unit=addressed-redis redis-server --port 7777 --bind 0.0.0.0 --requirepass sesame --dir /tmp --save ''
+         echo 'tcp dport 7777 accept' >/etc/cloudtool/firewall.d/input-test.nft; systemctl reload cloudtool-firewall",
     );
+    an_addressed_app_moves(world);
     let (host, ini) = ("addressed.test", "service.mysql = env:SHOP\nservice.redis = env:KEYS\n");
     let app = App::obeying("addressed", ini);
     let with = |address: &str, args: &[&str]| {
@@ -408,8 +410,25 @@ c = MySQLdb.connect(host=e['CONFIG_MYSQL_HOST'], user=e['CONFIG_MYSQL_USER'], pa
     world.ok(["remove", "addressed", "--with-data", "-y"]);
     let left = world.node_script(
         "mariadb -BNe \"SHOW DATABASES LIKE 'old%'\"; REDISCLI_AUTH=sesame redis-cli -p 7777 DBSIZE
-         systemctl stop addressed-redis; mariadb -e \"DROP DATABASE \\`old.shop\\`; DROP USER 'the shop'@'%'\"",
+         systemctl stop addressed-redis; rm /etc/cloudtool/firewall.d/input-test.nft; systemctl reload cloudtool-firewall; mariadb -e \"DROP DATABASE \\`old.shop\\`; DROP USER 'the shop'@'%'\"",
     );
     assert_eq!(left, "old.shop\n0", "what was there before stays, and nothing else");
     world.ok(["remove", "addressed-server", "--with-data", "-y"]);
+}
+
+/// To another node, where it uses the same account, which is nobody's to destroy but the new node's.
+fn an_addressed_app_moves(world: &World) {
+    let second = world.second_name();
+    let (app, host) = (App::obeying("addressed_too", "service.redis = env:KEYS\n"), "addressed-too.localhost");
+    let mut update = world.command(["update", app.path_str(), "--node", node()]);
+    let output = update.env("KEYS", format!("redis://:sesame@{}:7777/0", world.address)).output().expect("it starts");
+    assert!(output.status.success(), "{}", both(&output));
+    let keys = "import os, redis\nr = redis.from_url(os.environ['REDIS_URL'])\np = os.environ['CONFIG_REDIS_PREFIX']\n";
+    let inside = |address: &str, rest: &str| World::inside_at(address, host, &format!("{keys}{rest}"));
+    inside(&world.address, "r.set(p + 'k', 'v')");
+    world.ok(["move-app", "addressed_too", "--node", &second, "--from-node", node()]);
+    inside(world.second(), "r.set(p + 'l', 'w')");
+    world.ok(["remove", "addressed_too", "--with-data", "--node", node(), "-y"]);
+    assert_eq!(inside(world.second(), "print(p, r.get(p + 'k'), r.get(p + 'l'))"), "addressed_too: b'v' b'w'");
+    world.ok(["remove", "addressed_too", "--with-data", "--node", &second, "-y"]);
 }
