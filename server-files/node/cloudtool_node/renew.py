@@ -48,6 +48,8 @@ def renew(
 
 def provide(ctx, current: State, launch: slots.Launch, new: Uses, fill) -> slots.Launch:
     """Makes what is new and fills the shares; gives the release that uses them."""
+    if new == Uses():
+        return shares.launch_of(ctx, current, launch.release)
     from . import service_folders
 
     wanted = current.uses.changed_by(new)
