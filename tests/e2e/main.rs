@@ -110,6 +110,13 @@ const LONG: &[&str] = &[
     "elsewhere::mysql_and_redis_are_on_another_node",
     "other_services::a_directory_of_another_server_is_mounted",
     "databases::mariadb_starts_again_after_a_full_disk",
+    "elsewhere::an_app_moves_and_its_data_stay",
+    "copies::what_was_said_of_an_app_moves_along",
+    "databases::a_forged_mysql_dump_does_not_reach_the_share_in_use",
+    "databases::a_mysql_dump_loads_into_another_app",
+    "stores::what_was_abandoned_is_taken_away",
+    "sleeping::a_sleeping_app_sleeps_on_after_a_reboot",
+    "other_services::an_app_is_led_to_its_database_of_mongodb",
 ];
 
 /// How many of the slowest are told.
