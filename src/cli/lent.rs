@@ -27,12 +27,13 @@ pub(super) fn arrange(
     remote: &mut Remote,
     steps: &mut Steps,
 ) -> Result<Value, Failure> {
+    let mut lenders = Lenders { context, app: &source.config.name, open: None };
     let mut places = Map::new();
     for wish in &source.lent {
         let place = match &wish.place {
             Place::Node(name) => {
                 let purpose = Purpose::Serving { take_over };
-                borrowed(context, &source.config.name, purpose, wish, name, remote, steps)?
+                lenders.ask(purpose, wish, name, remote, steps)?
             }
             Place::Address(text) => addressed(context, source, wish, text)?,
         };
@@ -49,9 +50,10 @@ pub(super) fn arrange_copy(
     services: &[ServiceUse],
     remote: &mut Remote,
 ) -> Result<Value, Failure> {
+    let mut lenders = Lenders { context, app: copy, open: None };
     let mut places = Map::new();
     for (wish, name) in from_nodes(context, services)? {
-        let place = borrowed(context, copy, Purpose::Copying, &wish, &name, remote, &mut context.ui.steps())?;
+        let place = lenders.ask(Purpose::Copying, &wish, &name, remote, &mut context.ui.steps())?;
         places.insert(wish.service, place);
     }
     Ok(Value::Object(places))
@@ -65,10 +67,11 @@ pub(super) fn arrange_arrival(
     old: &mut Remote,
     new: &mut Remote,
 ) -> Result<Value, Failure> {
+    let mut lenders = Lenders { context, app, open: None };
     let mut places = Map::new();
     for (wish, name) in from_nodes(context, services)? {
         let purpose = Purpose::Arriving { from: old };
-        let place = borrowed(context, app, purpose, &wish, &name, new, &mut context.ui.steps())?;
+        let place = lenders.ask(purpose, &wish, &name, new, &mut context.ui.steps())?;
         places.insert(wish.service, place);
     }
     Ok(Value::Object(places))
@@ -76,10 +79,10 @@ pub(super) fn arrange_arrival(
 
 /// Has them let it in from there alone. It serves there already, so what cannot be done now is no failure.
 pub(super) fn leave_to(context: &Context, app: &AppName, services: &[ServiceUse], new: &mut Remote) {
-    let wishes = from_nodes(context, services).unwrap_or_default();
-    for (wish, name) in wishes {
+    let mut lenders = Lenders { context, app, open: None };
+    for (wish, name) in from_nodes(context, services).unwrap_or_default() {
         let purpose = Purpose::Serving { take_over: false };
-        if let Err(failure) = borrowed(context, app, purpose, &wish, &name, new, &mut context.ui.steps()) {
+        if let Err(failure) = lenders.ask(purpose, &wish, &name, new, &mut context.ui.steps()) {
             let Failure { message, .. } = failure;
             context.ui.warn(&format!(
                 "{name} still lets {app} in from the node it has left, before its next update: {message}"
@@ -108,54 +111,87 @@ enum Purpose<'a> {
     Arriving { from: &'a mut Remote },
 }
 
-fn borrowed(
-    context: &Context,
-    app: &AppName,
-    mut purpose: Purpose,
-    wish: &Lent,
-    name: &str,
+/// The nodes that are asked to lend an app something.
+struct Lenders<'a> {
+    context: &'a Context,
+    app: &'a AppName,
+    /// The last one: several services in a row are of one node.
+    open: Option<Remote>,
+}
+
+impl Lenders<'_> {
+    fn connect(&mut self, node: &NodeRecord, steps: &mut Steps) -> Result<&mut Remote, Failure> {
+        let open = match self.open.take() {
+            Some(open) if open.node() == node.name => open,
+            _ => {
+                steps.start(&format!("connect {}", node.name));
+                let (open, _) = self.context.connect_installing(node)?;
+                steps.done("");
+                open
+            }
+        };
+        Ok(self.open.insert(open))
+    }
+
+    /// The place of a service, for the node that `remote` is.
+    fn ask(
+        &mut self,
+        mut purpose: Purpose,
+        wish: &Lent,
+        name: &str,
+        remote: &mut Remote,
+        steps: &mut Steps,
+    ) -> Result<Value, Failure> {
+        let (context, app) = (self.context, self.app);
+        let lender = context.named(name)?;
+        if lender.name == remote.node() {
+            return Err(on_its_node(app, &purpose, wish, &lender));
+        }
+        let other = self.connect(&lender, steps)?;
+        let borrow = json!({
+            "verb": "borrow", "app": app, "service": wish.service, "hosts": addresses(context, &lender),
+            "copying": matches!(purpose, Purpose::Copying), "lock_timeout": 60,
+        });
+        let take_over = matches!(purpose, Purpose::Serving { take_over: true });
+        let mut lend = json!({
+            "verb": "lend", "app": app, "service": wish.service, "with": wish.with, "take_over": take_over,
+        });
+        let (asking, host) = other.meanwhile(|| asked(&mut purpose, borrow, &mut lend, remote, steps))?;
+        for said in ["borrower", "from", "terms"] {
+            lend[said] = asking[said].clone();
+        }
+        // The first time, a database server is installed there.
+        let mut place = remote.meanwhile(|| call(other, lend, steps))?["terms"].clone();
+        place["at"] = json!(format!("node:{name}"));
+        place["host"] = host;
+        place["borrower"] = asking["borrower"].clone();
+        if take_over {
+            place["taken_over"] = json!("yes");
+        }
+        Ok(place)
+    }
+}
+
+/// What the app's node says of itself; and where the lender is for the node that is to use it. `lend` is told which nodes these are.
+fn asked(
+    purpose: &mut Purpose,
+    borrow: Value,
+    lend: &mut Value,
     remote: &mut Remote,
     steps: &mut Steps,
-) -> Result<Value, Failure> {
-    let lender = context.named(name)?;
-    if lender.name == remote.node() {
-        return Err(on_its_node(app, &purpose, wish, &lender));
-    }
-    steps.start(&format!("connect {}", lender.name));
-    let (mut other, _) = context.connect_installing(&lender)?;
-    steps.done("");
-    let borrow = json!({
-        "verb": "borrow", "app": app, "service": wish.service, "hosts": addresses(context, &lender),
-        "copying": matches!(purpose, Purpose::Copying), "lock_timeout": 60,
-    });
-    let mut lend = json!({"verb": "lend", "app": app, "service": wish.service, "with": wish.with});
-    let (asking, host) = if let Purpose::Arriving { from } = &mut purpose {
+) -> Result<(Value, Value), Failure> {
+    if let Purpose::Arriving { from } = purpose {
         let mut arrive = borrow.clone();
         arrive["arriving"] = json!(true);
         let arriving = call(remote, arrive, steps)?;
         lend["node"] = json!(from.node());
         lend["arriving"] = json!({"node": remote.node(), "from": arriving["from"]});
-        (call(from, borrow, steps)?, arriving["host"].clone())
-    } else {
-        lend["node"] = json!(remote.node());
-        let asking = call(remote, borrow, steps)?;
-        let host = asking["host"].clone();
-        (asking, host)
-    };
-    for said in ["borrower", "from", "terms"] {
-        lend[said] = asking[said].clone();
+        return Ok((call(from, borrow, steps)?, arriving["host"].clone()));
     }
-    let take_over = matches!(purpose, Purpose::Serving { take_over: true });
-    lend["take_over"] = json!(take_over);
-    // The first time, a database server is installed there.
-    let mut place = remote.meanwhile(|| call(&mut other, lend, steps))?["terms"].clone();
-    place["at"] = json!(format!("node:{name}"));
-    place["host"] = host;
-    place["borrower"] = asking["borrower"].clone();
-    if take_over {
-        place["taken_over"] = json!("yes");
-    }
-    Ok(place)
+    lend["node"] = json!(remote.node());
+    let asking = call(remote, borrow, steps)?;
+    let host = asking["host"].clone();
+    Ok((asking, host))
 }
 
 fn on_its_node(app: &AppName, purpose: &Purpose, wish: &Lent, lender: &NodeRecord) -> Failure {
