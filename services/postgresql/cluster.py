@@ -80,6 +80,9 @@ def let_in(found):
             f"# {app} of {record['node']}",
             *(f'hostssl "cloudtool.lobby" "{app}.owner" {address} scram-sha-256' for address in own),
             f'host all "{app}.owner" all reject',
+            # It gets into the database that is its own alone.
+            *(f'hostssl all "{app}.loader" {address} scram-sha-256' for address in own),
+            f'host all "{app}.loader" all reject',
             # Its logins and its reader are members of its role.
             *(f"hostssl all +{app} {address} scram-sha-256" for address in own),
             f"host all +{app} all reject",
@@ -93,7 +96,7 @@ def end_sessions(mine):
     """Those from where the app may not come from now."""
     cluster_wide = """
 SELECT count(pg_terminate_backend(pid)) AS ended FROM pg_stat_activity
- WHERE (usename = :'app' OR usename ~ ('^' || :'app' || '[.](owner|reader|r[0-9]+)$')) AND client_addr <> ALL (string_to_array(:'own', ' ')::inet[])
+ WHERE (usename = :'app' OR usename ~ ('^' || :'app' || '[.](owner|reader|loader|r[0-9]+)$')) AND client_addr <> ALL (string_to_array(:'own', ' ')::inet[])
 \\gset
 """
     superuser(cluster_wide, app=mine["app"], own=" ".join(lender.addresses(mine)))

@@ -5,8 +5,10 @@ In the server of another node that is done as a role that owns the app's databas
 the account of the address: its database is the first share, and others are made beside it, if that account may.
 """
 
+import contextlib
 import os
 import pathlib
+import secrets
 import sys
 
 import remote
@@ -54,20 +56,38 @@ def tell_login(there):
         new.touch(0o600)
         new.write_text(scram.verifier(password.read_text().strip()))
         new.replace(verifier)
-    change_login(there, verifier.read_text())
+    change_login(there, login(there), verifier.read_text())
 
 
 def end_login(there):
     """The password of the app's login is refused from now on, and who is logged in with it is thrown out."""
-    change_login(there, "")
+    change_login(there, login(there), "")
     pathlib.Path(os.environ["CLOUDTOOL_SERVICE_SECRETS"], f"verifier.{os.environ['CLOUDTOOL_LOGIN']}").unlink(
         missing_ok=True
     )
 
 
-def change_login(there, verifier):
+def change_login(there, name, verifier):
     change = "SELECT public.:\"logins\"(:'login', nullif(:'verifier', '')) AS done\n\\gset\n"
-    lobby(there, f"\\set verifier '{verifier}'\n{change}", login=login(there), logins=there["logins"])
+    lobby(there, f"\\set verifier '{verifier}'\n{change}", login=name, logins=there["logins"])
+
+
+@contextlib.contextmanager
+def loader(there):
+    """The name and the password of the role that fills the share, whose owner it is as long as it does. Then the database is the
+    app's again, which has yet to take what is in it: only then the role goes (`end_loader`)."""
+    name, password = f"{role(there)}.loader", secrets.token_hex(24)
+    try:
+        change_login(there, name, scram.verifier(password))
+        lobby(there, 'ALTER DATABASE :"share" OWNER TO :"loader";\n', loader=name)
+        yield name, password
+    finally:
+        change_login(there, name, "")
+        lobby(there, 'ALTER DATABASE :"share" OWNER TO :"app";\n')
+
+
+def end_loader(there):
+    change_login(there, f"{role(there)}.loader", "")
 
 
 def lobby(there, script, **variables):
@@ -117,7 +137,8 @@ def program(name):
 # A kill at any moment leaves a database that is whole or closed, and the next time goes on.
 PROVISION = r"""
 SELECT NOT EXISTS (SELECT FROM pg_database WHERE datname = :'share') AS no_database,
-       EXISTS (SELECT FROM pg_database WHERE datname = :'share' AND pg_get_userbyid(datdba) <> :'app') AS foreign_database
+       EXISTS (SELECT FROM pg_database WHERE datname = :'share'
+                  AND pg_get_userbyid(datdba) NOT IN (:'app', :'app' || '.loader')) AS foreign_database
 \gset
 \if :foreign_database
     \echo 'The database' :share 'exists on the other node already and belongs to another role. Choose another app_name.'
@@ -198,7 +219,8 @@ def provision(there):
 def databases(there, which):
     """The names of the app's databases that meet a condition on pg_database."""
     return lobby(
-        there, f"SELECT datname FROM pg_database WHERE pg_get_userbyid(datdba) = :'app' AND ({which});"
+        there,
+        f"SELECT datname FROM pg_database WHERE pg_get_userbyid(datdba) IN (:'app', :'app' || '.loader') AND ({which});",
     ).splitlines()
 
 
@@ -213,7 +235,7 @@ def drop(there, shares):
             r"""
 ALTER DATABASE :"share" CONNECTION LIMIT 0;
 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
- WHERE datname = :'share' AND (usename = :'app' OR left(usename, length(:'app') + 2) = :'app' || '.r')
+ WHERE datname = :'share' AND (usename IN (:'app', :'app' || '.loader') OR left(usename, length(:'app') + 2) = :'app' || '.r')
 \gset ended_
 DROP DATABASE :"share";
 """,
@@ -237,6 +259,8 @@ def main():
     one = sys.argv[1:] == ["drop"]
     if "url" not in there:
         drop(there, "datname = :'share'" if one else own)
+        # The one of a load that failed.
+        end_loader(there)
         return
     drop(there, "shobj_description(oid, 'pg_database') = :'mark'" + (" AND datname = :'share'" if one else ""))
     if not one or remote.database(there) == there["database"]:

@@ -5,7 +5,7 @@ import cluster
 # Called with what the server is to know a login by, or with nothing to end it. The first login is the app's own role; every
 # other one is a role of its own, which becomes the app's as soon as it is logged in (see `provision`). What is left of a role
 # that has ended goes when nothing is its own any more: a session that had given the app's role back (DISCARD ALL does) may have
-# made something.
+# made something. The loader is there for as long as it fills a share, and keeps nothing that a dump has told it.
 FUNCTION = r"""
 CREATE OR REPLACE FUNCTION public.:"function"(login text, verifier text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS :'body';
@@ -16,9 +16,10 @@ BODY = """
 DECLARE
     app CONSTANT text := %(app)s;
     reader CONSTANT text := %(app)s || '.reader';
+    loader CONSTANT text := %(app)s || '.loader';
     ended record;
 BEGIN
-    IF login <> app AND login !~ ('^' || app || '[.]r[0-9]+$') OR verifier !~ '^SCRAM-SHA-256[$]' THEN
+    IF login NOT IN (app, loader) AND login !~ ('^' || app || '[.]r[0-9]+$') OR verifier !~ '^SCRAM-SHA-256[$]' THEN
         RAISE 'this is no login of %%', app;
     END IF;
     IF verifier IS NULL THEN
@@ -26,12 +27,21 @@ BEGIN
             EXECUTE format('ALTER ROLE %%I NOLOGIN PASSWORD NULL', login);
             PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = login;
         END IF;
-        FOR ended IN SELECT rolname FROM pg_authid WHERE rolname ~ ('^' || app || '[.]r[0-9]+$') AND NOT rolcanlogin LOOP
+        FOR ended IN SELECT rolname FROM pg_authid
+                      WHERE (rolname ~ ('^' || app || '[.]r[0-9]+$') OR rolname = loader) AND NOT rolcanlogin LOOP
             BEGIN
                 EXECUTE format('DROP ROLE %%I', ended.rolname);
             EXCEPTION WHEN dependent_objects_still_exist THEN NULL;
             END;
         END LOOP;
+        RETURN;
+    END IF;
+    IF login = loader THEN
+        -- One is left where a load was killed.
+        IF NOT EXISTS (SELECT FROM pg_authid WHERE rolname = loader) THEN
+            EXECUTE format('CREATE ROLE %%I ROLE %%I, %%I', loader, app, app || '.owner');
+        END IF;
+        EXECUTE format('ALTER ROLE %%I LOGIN PASSWORD %%L', loader, verifier);
         RETURN;
     END IF;
     IF NOT EXISTS (SELECT FROM pg_authid WHERE rolname = login) THEN

@@ -253,9 +253,17 @@ def loader():
     What is in a dump runs with its rights. With the app's it could reach the share that is in use: drop it, or change the
     password of the role. In the end all that was loaded is the app's.
     """
-    if THERE:
-        # Only a superuser could make such a role there.
+    if THERE and "url" in THERE:
+        # An address names one account, which may make no other.
         yield account()
+        return
+    if THERE:
+        with elsewhere.loader(THERE) as (name, password):
+            yield Role(name, password)
+        session = Session(account())
+        session.ask(f"\\set app '{elsewhere.role(THERE)}'\n\\set loader '{name}'\n{TAKE}")
+        session.close()
+        elsewhere.end_loader(THERE)
         return
     app, share = os.environ["CLOUDTOOL_APP"], os.environ["CLOUDTOOL_SHARE"]
     names = f"\\set app '{app}'\n\\set share '{share}'\n\\set loader '{share}.loader'\n"
@@ -268,20 +276,22 @@ ALTER DATABASE :"share" OWNER TO :"loader";
     try:
         yield Role(f"{share}.loader", password)
     finally:
-        superuser(names + HAND_OVER, share)
+        superuser(f'{names}{END_LOADER}{TAKE}DROP ROLE :"loader";\n', share)
 
 
-# Every table by itself first: REASSIGN OWNED locks all that it changes together, which is more than the server has room for
-# when there are thousands of them.
-HAND_OVER = r"""
+END_LOADER = r"""
 ALTER ROLE :"loader" NOLOGIN;
 SELECT count(pg_terminate_backend(pid)) AS ended FROM pg_stat_activity WHERE usename = :'loader'
 \gset
+"""
+
+# Every table by itself first: REASSIGN OWNED locks all that it changes together, which is more than the server has room for
+# when there are thousands of them.
+TAKE = r"""
 SELECT format('ALTER TABLE %s OWNER TO %I', pg_class.oid::regclass, :'app')
-  FROM pg_class JOIN pg_authid ON pg_authid.oid = relowner
- WHERE rolname = :'loader' AND relkind IN ('r', 'p', 'v', 'm', 'f')
+  FROM pg_class
+ WHERE pg_get_userbyid(relowner) = :'loader' AND relkind IN ('r', 'p', 'v', 'm', 'f')
 \gexec
 REASSIGN OWNED BY :"loader" TO :"app";
 DROP OWNED BY :"loader";
-DROP ROLE :"loader";
 """

@@ -87,6 +87,8 @@ fn an_app_s_database_is_on_another_node_and_nobody_else_s(world: &World) {
     assert_eq!(sql("SELECT current_database(), count(*), max(ST_X(place)) FROM notes"), "[('apart.2', 500, 500.0)]");
     let said = world.ok(["verify-backup", &format!("{backups}/apart")]);
     assert!(said.contains("500 in public.notes"), "{said}");
+    a_dump_reaches_nothing_but_its_share(world, &address);
+    assert_eq!(superuser(world, rights), "apart|f|f|f\napart.owner|f|f|t\napart.reader|f|f|f");
     world.ok(["clear", "apart", "--no-backup", "-y"]);
     assert_eq!(sql("SELECT current_database(), to_regclass('notes')"), "[('apart.4', None)]");
     let databases = "SELECT datname FROM pg_database WHERE datname ~ '^apart'";
@@ -101,7 +103,7 @@ fn an_app_s_database_is_on_another_node_and_nobody_else_s(world: &World) {
     let said = world.fails(1, update);
     assert!(said.contains(&format!("The data of apart in postgresql are on {}", node())), "{said}");
     let said = world.fails(2, ["move-app", "apart", "--from-node", &second, "--node", node()]);
-    assert!(said.contains("a move does not take those along"), "{said}");
+    assert!(said.contains("to a node itself nothing is lent"), "{said}");
 
     // A copy has its databases there too, and nobody else's password opens them.
     sql("CREATE TABLE copied AS SELECT 1 AS a");
@@ -187,4 +189,70 @@ SQL",
     superuser(world, "DROP DATABASE \\\"old.shop\\\"");
     superuser(world, "DROP ROLE \\\"the shop\\\"");
     world.ok(["remove", "managed-server", "--with-data", "-y"]);
+}
+
+/// Runs scripts of the service as a restore does, with a dump in which one statement is another one.
+const LOADS: &str = r#"
+cd /tmp
+kept=/var/lib/cloudtool/secrets
+svc() {
+    env -i PATH="$PATH" HOME=/root LANG=C.UTF-8 PYTHONPATH=/usr/local/lib/cloudtool/common CLOUDTOOL_SERVICE=postgresql CLOUDTOOL_APP=apart \
+        CLOUDTOOL_APP_USER=ct-apart CLOUDTOOL_PLATFORM=static CLOUDTOOL_SHARE="$2" CLOUDTOOL_SERVICES="postgresql postgis" CLOUDTOOL_SERVICE_VALUE= \
+        CLOUDTOOL_FACTS=/tmp/facts CLOUDTOOL_SERVICE_SETTINGS=/run/cloudtool/services/postgresql.json CLOUDTOOL_LOGIN=apart \
+        CLOUDTOOL_SERVICE_SECRETS=$kept/apart/postgresql CLOUDTOOL_SERVICE_PASSWORD=$kept/apart/postgresql/password \
+        CLOUDTOOL_SERVICE_PASSWORDS=$kept/apart/postgresql/password CLOUDTOOL_SERVICE_NODE_SECRETS=$kept/_node/postgresql \
+        CLOUDTOOL_SERVICE_ELSEWHERE=$kept/apart/postgresql/elsewhere.2.json "/usr/local/lib/cloudtool/services/postgresql/$1"
+}
+forged() {
+    python3 -c '
+import sys
+dump = open("/tmp/dump", "rb").read()
+at = dump.index(b"CREATE VIEW public.forged AS")
+end = dump.index(b";", at)
+sys.stdout.buffer.write(dump[:at] + sys.argv[1].encode().ljust(end - at) + dump[end:])' "$1"
+}
+load() {
+    svc drop apart.9
+    svc provision apart.9 >/dev/null
+    forged "$1" | svc load apart.9 2>&1
+}
+"#;
+
+/// Whatever a dump has the server do: it is done by somebody who knows the new database alone, and who is gone afterwards.
+fn a_dump_reaches_nothing_but_its_share(world: &World, address: &str) {
+    let there = |text: &str| World::script(world.ssh_to("root", address), &format!("{LOADS}{text}"));
+    let room = "room".repeat(15);
+    let view = format!("CREATE VIEW forged AS SELECT 1 AS \"{room}\", 2 AS \"{}\"", room.to_uppercase());
+    World::inside_at(address, HOST, &selecting(&view));
+    there("svc dump apart.2 >/tmp/dump");
+    let about_the_app = "SELECT datconnlimit, datname, pg_get_userbyid(datdba), datacl FROM pg_database WHERE datname = 'apart.2'; \
+        SELECT rolname, rolcanlogin, rolconnlimit, rolpassword FROM pg_authid WHERE rolname ~ '^apart'; \
+        SELECT * FROM pg_db_role_setting; SELECT roleid, member FROM pg_auth_members";
+    let before = superuser(world, about_the_app);
+    for evil in [
+        "DROP DATABASE \"apart.2\" WITH (FORCE)",
+        "ALTER DATABASE \"apart.2\" CONNECTION LIMIT 0",
+        "ALTER ROLE apart PASSWORD 'mine'",
+        "ALTER ROLE apart SET search_path = 'nothing'",
+        "GRANT apart TO CURRENT_USER",
+        "SET ROLE apart",
+        "CREATE DATABASE mine",
+    ] {
+        let said = there(&format!("load '{}' || svc drop apart.9", evil.replace('\'', "'\\''")));
+        assert!(said.starts_with("the dump could not be loaded: "), "{evil}: {said}");
+        assert_eq!(superuser(world, about_the_app), before, "{evil}");
+    }
+    // What it may do to itself goes with it, and what it has made is the app's.
+    for own in [
+        "ALTER ROLE CURRENT_USER SET search_path = 'nothing'",
+        "CREATE TABLE public.reached AS SELECT current_user AS who",
+    ] {
+        assert_eq!(there(&format!("load '{}'", own.replace('\'', "'\\''"))), "");
+        assert_eq!(superuser(world, about_the_app), before, "{own}");
+    }
+    let who = "SELECT who || ' ' || tableowner FROM public.reached, pg_tables WHERE tablename = 'reached'";
+    let seen = world.node_script(&format!("cd / && runuser -u postgres -- psql -p 5432 -d apart.9 -Atc \"{who}\""));
+    assert_eq!(seen, "apart.loader apart");
+    there("svc drop apart.9; rm /tmp/dump /tmp/facts");
+    World::inside_at(address, HOST, &selecting("DROP VIEW forged"));
 }
