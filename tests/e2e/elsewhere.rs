@@ -199,6 +199,9 @@ fn a_new_address_is_followed(world: &World, address: &str, app: &App) {
 
 /// One that knows nothing of the app gets at them only where somebody says so.
 fn a_lost_node_s_data_are_taken_over(world: &World, address: &str, update: &[String]) {
+    for service in SERVICES {
+        world.ok(["service-rotate", APP, service]);
+    }
     World::script(
         world.ssh_to("root", address),
         "systemctl stop cloudtool-app-blue@far_off cloudtool-app-green@far_off
@@ -209,7 +212,13 @@ fn a_lost_node_s_data_are_taken_over(world: &World, address: &str, update: &[Str
     assert!(said.contains("of another app far_off") && said.contains("--take-over"), "{said}");
     world.ok(update.iter().map(String::as_str).chain(["--take-over", "-y"]));
     assert_eq!(World::inside_at(address, HOST, SEE), "far_off.2 3 7 b'green'");
+    assert_eq!(world.node_script(LOGINS), "1\n1\n1", "nobody knows a password that the lost node had");
 }
+
+/// How many passwords are good for each of its servers.
+const LOGINS: &str = r#"mariadb -BNe "SELECT Priv FROM mysql.global_priv WHERE User = 'far_off'" | grep -o '"\*' | wc -l
+grep '^user ct-far_off ' /var/lib/redis/cloudtool-lent/far_off/users.acl | grep -o ' #' | wc -l
+cd / && runuser -u postgres -- psql -p 5432 -Atc "SELECT count(*) FROM pg_roles WHERE rolcanlogin AND rolname ~ '^far_off([.]r[0-9]+)?$'""#;
 
 fn nobody_else_is_let_in(world: &World, address: &str) {
     let refused = World::inside_at(
@@ -289,12 +298,7 @@ fn passwords_are_changed(world: &World, address: &str) {
     for service in SERVICES {
         world.ok(["service-rotate", APP, service]);
     }
-    let logins = world.node_script(
-        "mariadb -BNe \"SELECT Priv FROM mysql.global_priv WHERE User = 'far_off'\" | grep -o '\"\\*' | wc -l
-         grep '^user ct-far_off ' /var/lib/redis/cloudtool-lent/far_off/users.acl | grep -o ' #' | wc -l
-         cd / && runuser -u postgres -- psql -p 5432 -Atc \"SELECT count(*) FROM pg_roles WHERE rolcanlogin AND rolname ~ '^far_off([.]r[0-9]+)?$'\"",
-    );
-    assert_eq!(logins, "1\n1\n1");
+    assert_eq!(world.node_script(LOGINS), "1\n1\n1");
 }
 
 /// To a third node. Nothing of what is on the first one is copied, and nobody destroys it.
@@ -328,6 +332,8 @@ fn an_app_moves_and_its_data_stay(world: &World) {
         let said = world.fails(2, wrong.iter().chain(&["--node", third.as_str()]));
         assert!(said.contains("is on its way to this node"), "{said}");
     }
+    let arrived = world.home.path().join("far-arrived");
+    world.ok(["backup", APP, arrived.to_str().expect("UTF-8"), "--node", &third]);
     world.ok(["remove", APP, "--with-data", "--node", &third, "-y"]);
     assert_eq!(World::inside_at(&old, HOST, SEE), "far_off.2 3 7 b'green'");
 
