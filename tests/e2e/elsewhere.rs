@@ -92,7 +92,7 @@ print(*c.fetchone(), r.get(p + "colour"))
 /// The app on the second node: it, and what deploys it.
 fn deployed(world: &World) -> (App, [String; 4]) {
     let ini = SERVICES.map(|service| format!("service.{service} = node:{}\n", node())).concat();
-    let app = App::new(APP, &format!("runner = app.py\n{ini}")).file("app.py", SOURCE);
+    let app = App::new(APP, &format!("runner = app.py\nservice.files =\n{ini}")).file("app.py", SOURCE);
     let update = ["update", app.path_str(), "--node", &world.second_name()].map(str::to_owned);
     world.ok(&update);
     World::inside_at(world.second(), HOST, FILL);
@@ -333,7 +333,10 @@ fn an_app_moves_and_its_data_stay(world: &World) {
         assert!(said.contains("is on its way to this node"), "{said}");
     }
     let arrived = world.home.path().join("far-arrived");
-    world.ok(["backup", APP, arrived.to_str().expect("UTF-8"), "--node", &third]);
+    let arrived = arrived.to_str().expect("UTF-8");
+    world.ok(["backup", APP, arrived, "--node", &third]);
+    let listed = world.ok(["list-backups", arrived, "--json"]);
+    assert!(listed.contains("it is on another server"), "{listed}");
     world.ok(["remove", APP, "--with-data", "--node", &third, "-y"]);
     assert_eq!(World::inside_at(&old, HOST, SEE), "far_off.2 3 7 b'green'");
 
@@ -359,11 +362,11 @@ fn an_app_moves_and_its_data_stay(world: &World) {
     let backups = backups.to_str().expect("UTF-8");
     world.ok(["backup", APP, backups, "--node", &third]);
     world.ok(["restore", &format!("{backups}/{APP}"), APP, "-y", "--node", &third]);
-    assert_eq!(World::inside_at(&new, HOST, SEE), "far_off.3 3 7 b'green'");
+    assert_eq!(World::inside_at(&new, HOST, SEE), "far_off.4 3 7 b'green'");
     for service in SERVICES {
         world.ok(["service-rotate", APP, service, "--node", &third]);
     }
-    assert_eq!(World::inside_at(&new, HOST, SEE), "far_off.3 3 7 b'green'");
+    assert_eq!(World::inside_at(&new, HOST, SEE), "far_off.4 3 7 b'green'");
     world.ok(["remove", APP, "--with-data", "--node", &third, "-y"]);
     nothing_is_left(world);
     world.ok(["destroy-node", &third, "-y"]);

@@ -21,6 +21,7 @@ from . import (
     records,
     service_folders,
     services,
+    staying,
     streams,
     sweep,
     trees,
@@ -59,11 +60,14 @@ def backup(ctx, payload) -> dict:
 
 
 def take(ctx, store, current, recipients: list[str]) -> dict:
-    launch = moves.require_live(current)
+    # Of an app on its way here, too: if the other node is lost, this is how what has come is saved.
+    launch = moves.require_live(current, arriving=True)
+    asked = service_folders.Asked.by(current.app, launch.settings, current.uses)
+    stays = frozenset() if current.owns_elsewhere else staying.names(asked)
     launch.tell_secrets(ctx, current.app)
     if recipients:
         packages.ensure(ctx, ["age"])
-    return Taking(ctx, store, current, launch, recipients).run()
+    return Taking(ctx, store, current, launch, recipients, stays=stays).run()
 
 
 def backups(ctx, payload) -> dict:
@@ -232,7 +236,8 @@ class Taking:
             "seconds": round(time.monotonic() - self.started, 3),
             "recipients": self.recipients,
             "services": told,
-            "left_out": service_folders.left_out(self.asked),
+            "left_out": service_folders.left_out(self.asked)
+            | dict.fromkeys(sorted(self.stays), "it is on another server"),
             "objects": self.objects,
         }
 

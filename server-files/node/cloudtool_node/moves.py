@@ -18,7 +18,7 @@ def require_here(current: State, arriving: bool = False) -> None:
         raise Failure(
             "conflict",
             f"{current.app} is on its way to this node, and still serves where it was.",
-            "Move it again. If the other node is lost: cloudtool remove --with-data, then update, and restore what it had there.",
+            "Move it again. If the other node is lost: cloudtool backup, remove --with-data, update, then restore.",
         )
 
 
