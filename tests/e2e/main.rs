@@ -117,6 +117,15 @@ const LONG: &[&str] = &[
     "stores::what_was_abandoned_is_taken_away",
     "sleeping::a_sleeping_app_sleeps_on_after_a_reboot",
     "other_services::an_app_is_led_to_its_database_of_mongodb",
+    "other_services::each_app_has_a_memcached_of_its_own",
+    "kills::a_full_disk",
+    "access::what_does_not_answer_is_given_up_soon",
+    "access::ssh_config_agents_and_other_ports_are_honoured",
+    "node_program::no_value_anywhere_in_a_request_breaks_the_program",
+    "copies::cron_jobs_of_an_app_on_two_nodes_run_on_one",
+    "databases::damaged_and_foreign_dumps_are_refused",
+    "runners::a_command_that_does_not_serve_is_no_release",
+    "sleeping::killed_while_it_falls_asleep_or_wakes",
 ];
 
 /// How many of the slowest are told.

@@ -229,15 +229,7 @@ fn a_dump_reaches_nothing_but_its_share(world: &World, address: &str) {
         SELECT rolname, rolcanlogin, rolconnlimit, rolpassword FROM pg_authid WHERE rolname ~ '^apart'; \
         SELECT * FROM pg_db_role_setting; SELECT roleid, member FROM pg_auth_members";
     let before = superuser(world, about_the_app);
-    for evil in [
-        "DROP DATABASE \"apart.2\" WITH (FORCE)",
-        "ALTER DATABASE \"apart.2\" CONNECTION LIMIT 0",
-        "ALTER ROLE apart PASSWORD 'mine'",
-        "ALTER ROLE apart SET search_path = 'nothing'",
-        "GRANT apart TO CURRENT_USER",
-        "SET ROLE apart",
-        "CREATE DATABASE mine",
-    ] {
+    for evil in ["DROP DATABASE \"apart.2\" WITH (FORCE)", "ALTER ROLE apart PASSWORD 'mine'", "SET ROLE apart"] {
         let said = there(&format!("load '{}' || svc drop apart.9", evil.replace('\'', "'\\''")));
         assert!(said.starts_with("the dump could not be loaded: "), "{evil}: {said}");
         assert_eq!(superuser(world, about_the_app), before, "{evil}");
