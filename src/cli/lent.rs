@@ -27,14 +27,11 @@ pub(super) fn arrange(
     remote: &mut Remote,
     steps: &mut Steps,
 ) -> Result<Value, Failure> {
-    let mut lenders = Lenders { context, app: &source.config.name, open: None };
+    let mut lenders = Lenders::new(context, &source.config.name, Purpose::Serving { take_over });
     let mut places = Map::new();
     for wish in &source.lent {
         let place = match &wish.place {
-            Place::Node(name) => {
-                let purpose = Purpose::Serving { take_over };
-                lenders.ask(purpose, wish, name, remote, steps)?
-            }
+            Place::Node(name) => lenders.ask(wish, name, remote, steps)?,
             Place::Address(text) => addressed(context, source, wish, text)?,
         };
         places.insert(wish.service.clone(), place);
@@ -50,13 +47,7 @@ pub(super) fn arrange_copy(
     services: &[ServiceUse],
     remote: &mut Remote,
 ) -> Result<Value, Failure> {
-    let mut lenders = Lenders { context, app: copy, open: None };
-    let mut places = Map::new();
-    for (wish, name) in from_nodes(context, services)? {
-        let place = lenders.ask(Purpose::Copying, &wish, &name, remote, &mut context.ui.steps())?;
-        places.insert(wish.service, place);
-    }
-    Ok(Value::Object(places))
+    Lenders::new(context, copy, Purpose::Copying).ask_all(services, remote)
 }
 
 /// Has other nodes let an app in from the node it is going to as well: the places, as a `clone` says them.
@@ -67,22 +58,14 @@ pub(super) fn arrange_arrival(
     old: &mut Remote,
     new: &mut Remote,
 ) -> Result<Value, Failure> {
-    let mut lenders = Lenders { context, app, open: None };
-    let mut places = Map::new();
-    for (wish, name) in from_nodes(context, services)? {
-        let purpose = Purpose::Arriving { from: old };
-        let place = lenders.ask(purpose, &wish, &name, new, &mut context.ui.steps())?;
-        places.insert(wish.service, place);
-    }
-    Ok(Value::Object(places))
+    Lenders::new(context, app, Purpose::Arriving { from: old }).ask_all(services, new)
 }
 
 /// Has them let it in from there alone. It serves there already, so what cannot be done now is no failure.
 pub(super) fn leave_to(context: &Context, app: &AppName, services: &[ServiceUse], new: &mut Remote) {
-    let mut lenders = Lenders { context, app, open: None };
+    let mut lenders = Lenders::new(context, app, Purpose::Serving { take_over: false });
     for (wish, name) in from_nodes(context, services).unwrap_or_default() {
-        let purpose = Purpose::Serving { take_over: false };
-        if let Err(failure) = lenders.ask(purpose, &wish, &name, new, &mut context.ui.steps()) {
+        if let Err(failure) = lenders.ask(&wish, &name, new, &mut context.ui.steps()) {
             let Failure { message, .. } = failure;
             context.ui.warn(&format!(
                 "{name} still lets {app} in from the node it has left, before its next update: {message}"
@@ -115,39 +98,34 @@ enum Purpose<'a> {
 struct Lenders<'a> {
     context: &'a Context,
     app: &'a AppName,
+    purpose: Purpose<'a>,
     /// The last one: several services in a row are of one node.
     open: Option<Remote>,
 }
 
-impl Lenders<'_> {
-    fn connect(&mut self, node: &NodeRecord, steps: &mut Steps) -> Result<&mut Remote, Failure> {
-        let open = match self.open.take() {
-            Some(open) if open.node() == node.name => open,
-            _ => {
-                steps.start(&format!("connect {}", node.name));
-                let (open, _) = self.context.connect_installing(node)?;
-                steps.done("");
-                open
-            }
-        };
-        Ok(self.open.insert(open))
+impl<'a> Lenders<'a> {
+    fn new(context: &'a Context, app: &'a AppName, purpose: Purpose<'a>) -> Self {
+        Lenders { context, app, purpose, open: None }
+    }
+
+    /// The places of all services that other nodes lend to a release.
+    fn ask_all(&mut self, services: &[ServiceUse], remote: &mut Remote) -> Result<Value, Failure> {
+        let mut places = Map::new();
+        for (wish, name) in from_nodes(self.context, services)? {
+            let place = self.ask(&wish, &name, remote, &mut self.context.ui.steps())?;
+            places.insert(wish.service, place);
+        }
+        Ok(Value::Object(places))
     }
 
     /// The place of a service, for the node that `remote` is.
-    fn ask(
-        &mut self,
-        mut purpose: Purpose,
-        wish: &Lent,
-        name: &str,
-        remote: &mut Remote,
-        steps: &mut Steps,
-    ) -> Result<Value, Failure> {
-        let (context, app) = (self.context, self.app);
+    fn ask(&mut self, wish: &Lent, name: &str, remote: &mut Remote, steps: &mut Steps) -> Result<Value, Failure> {
+        let Lenders { context, app, purpose, open } = self;
         let lender = context.named(name)?;
         if lender.name == remote.node() {
-            return Err(on_its_node(app, &purpose, wish, &lender));
+            return Err(on_its_node(app, purpose, wish, &lender));
         }
-        let other = self.connect(&lender, steps)?;
+        let other = connected(context, open, &lender, steps)?;
         let borrow = json!({
             "verb": "borrow", "app": app, "service": wish.service, "hosts": addresses(context, &lender),
             "copying": matches!(purpose, Purpose::Copying), "lock_timeout": 60,
@@ -156,7 +134,7 @@ impl Lenders<'_> {
         let mut lend = json!({
             "verb": "lend", "app": app, "service": wish.service, "with": wish.with, "take_over": take_over,
         });
-        let (asking, host) = other.meanwhile(|| asked(&mut purpose, borrow, &mut lend, remote, steps))?;
+        let (asking, host) = other.meanwhile(|| asked(purpose, borrow, &mut lend, remote, steps))?;
         for said in ["borrower", "from", "terms"] {
             lend[said] = asking[said].clone();
         }
@@ -170,6 +148,25 @@ impl Lenders<'_> {
         }
         Ok(place)
     }
+}
+
+/// The node that is `open`, or instead of it the one that is wanted.
+fn connected<'o>(
+    context: &Context,
+    open: &'o mut Option<Remote>,
+    node: &NodeRecord,
+    steps: &mut Steps,
+) -> Result<&'o mut Remote, Failure> {
+    let remote = match open.take() {
+        Some(remote) if remote.node() == node.name => remote,
+        _ => {
+            steps.start(&format!("connect {}", node.name));
+            let (remote, _) = context.connect_installing(node)?;
+            steps.done("");
+            remote
+        }
+    };
+    Ok(open.insert(remote))
 }
 
 /// What the app's node says of itself; and where the lender is for the node that is to use it. `lend` is told which nodes these are.

@@ -26,9 +26,10 @@ const AROUND: f64 = 1.0;
 
 /// Move an app with its data and locations to another node
 ///
-/// The app is built on the new node, with a copy of its data, while it serves on the old one; data on other servers stay there. Then requests are answered with 503 (and
-/// Retry-After) for as long as it takes to bring the newest data. After that the old node sends requests on to the new one, until
-/// `deactivate`: so names may be pointed there at leisure. An interrupted move leaves the app where it was; run it again.
+/// The app is built on the new node, with a copy of its data, while it serves on the old one; data on other servers stay there. Then
+/// requests are answered with 503 (and Retry-After) for as long as it takes to bring the newest data. After that the old node sends
+/// requests on to the new one, until `deactivate`: so names may be pointed there at leisure. An interrupted move leaves the app where it
+/// was; run it again.
 #[derive(Debug, Args)]
 pub(super) struct MoveApp {
     /// The app, or a location it serves

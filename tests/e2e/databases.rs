@@ -39,7 +39,8 @@ fn apps(world: &World) -> (App, App) {
 
 /// Shell functions: `svc SERVICE SCRIPT APP SHARE` runs a script as the node program does, `fresh SERVICE APP SHARE` makes
 /// the share anew, `as_one` and `as_root` are sessions of the databases.
-const FUNCTIONS: &str = r#"
+/// `ELSEWHERE` names the file about a share that is on another node.
+pub const FUNCTIONS: &str = r#"
 cd /tmp
 svc() {
     env -i PATH="$PATH" HOME=/root LANG=C.UTF-8 PYTHONPATH=/usr/local/lib/cloudtool/common CLOUDTOOL_SERVICE="$1" CLOUDTOOL_APP="$3" CLOUDTOOL_APP_USER="ct-$3" \
@@ -48,7 +49,8 @@ svc() {
         CLOUDTOOL_SERVICE_SECRETS="/var/lib/cloudtool/secrets/$3/$1" CLOUDTOOL_LOGIN="$3" \
         CLOUDTOOL_SERVICE_PASSWORD="/var/lib/cloudtool/secrets/$3/$1/password" \
         CLOUDTOOL_SERVICE_PASSWORDS="/var/lib/cloudtool/secrets/$3/$1/password" \
-        CLOUDTOOL_SERVICE_NODE_SECRETS="/var/lib/cloudtool/secrets/_node/$1" "/usr/local/lib/cloudtool/services/$1/$2"
+        CLOUDTOOL_SERVICE_NODE_SECRETS="/var/lib/cloudtool/secrets/_node/$1" \
+        ${ELSEWHERE:+"CLOUDTOOL_SERVICE_ELSEWHERE=$ELSEWHERE"} "/usr/local/lib/cloudtool/services/$1/$2"
 }
 fresh() {
     svc "$1" drop "$2" "$3"

@@ -4,6 +4,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::Test;
+use crate::databases::FUNCTIONS;
 use crate::world::{App, World, both, node};
 
 pub const TESTS: &[Test] = &[
@@ -193,16 +194,7 @@ SQL",
 
 /// Runs scripts of the service as a restore does, with a dump in which one statement is another one.
 const LOADS: &str = r#"
-cd /tmp
-kept=/var/lib/cloudtool/secrets
-svc() {
-    env -i PATH="$PATH" HOME=/root LANG=C.UTF-8 PYTHONPATH=/usr/local/lib/cloudtool/common CLOUDTOOL_SERVICE=postgresql CLOUDTOOL_APP=apart \
-        CLOUDTOOL_APP_USER=ct-apart CLOUDTOOL_PLATFORM=static CLOUDTOOL_SHARE="$2" CLOUDTOOL_SERVICES="postgresql postgis" CLOUDTOOL_SERVICE_VALUE= \
-        CLOUDTOOL_FACTS=/tmp/facts CLOUDTOOL_SERVICE_SETTINGS=/run/cloudtool/services/postgresql.json CLOUDTOOL_LOGIN=apart \
-        CLOUDTOOL_SERVICE_SECRETS=$kept/apart/postgresql CLOUDTOOL_SERVICE_PASSWORD=$kept/apart/postgresql/password \
-        CLOUDTOOL_SERVICE_PASSWORDS=$kept/apart/postgresql/password CLOUDTOOL_SERVICE_NODE_SECRETS=$kept/_node/postgresql \
-        CLOUDTOOL_SERVICE_ELSEWHERE=$kept/apart/postgresql/elsewhere.2.json "/usr/local/lib/cloudtool/services/postgresql/$1"
-}
+ELSEWHERE=/var/lib/cloudtool/secrets/apart/postgresql/elsewhere.2.json
 forged() {
     python3 -c '
 import sys
@@ -212,25 +204,24 @@ end = dump.index(b";", at)
 sys.stdout.buffer.write(dump[:at] + sys.argv[1].encode().ljust(end - at) + dump[end:])' "$1"
 }
 load() {
-    svc drop apart.9
-    svc provision apart.9 >/dev/null
-    forged "$1" | svc load apart.9 2>&1
+    fresh postgresql apart apart.9
+    forged "$1" | svc postgresql load apart apart.9 2>&1
 }
 "#;
 
 /// Whatever a dump has the server do: it is done by somebody who knows the new database alone, and who is gone afterwards.
 fn a_dump_reaches_nothing_but_its_share(world: &World, address: &str) {
-    let there = |text: &str| World::script(world.ssh_to("root", address), &format!("{LOADS}{text}"));
+    let there = |text: &str| World::script(world.ssh_to("root", address), &format!("{FUNCTIONS}{LOADS}{text}"));
     let room = "room".repeat(15);
     let view = format!("CREATE VIEW forged AS SELECT 1 AS \"{room}\", 2 AS \"{}\"", room.to_uppercase());
     World::inside_at(address, HOST, &selecting(&view));
-    there("svc dump apart.2 >/tmp/dump");
+    there("svc postgresql dump apart apart.2 >/tmp/dump");
     let about_the_app = "SELECT datconnlimit, datname, pg_get_userbyid(datdba), datacl FROM pg_database WHERE datname = 'apart.2'; \
         SELECT rolname, rolcanlogin, rolconnlimit, rolpassword FROM pg_authid WHERE rolname ~ '^apart'; \
         SELECT * FROM pg_db_role_setting; SELECT roleid, member FROM pg_auth_members";
     let before = superuser(world, about_the_app);
     for evil in ["DROP DATABASE \"apart.2\" WITH (FORCE)", "ALTER ROLE apart PASSWORD 'mine'", "SET ROLE apart"] {
-        let said = there(&format!("load '{}' || svc drop apart.9", evil.replace('\'', "'\\''")));
+        let said = there(&format!("load '{}' || svc postgresql drop apart apart.9", evil.replace('\'', "'\\''")));
         assert!(said.starts_with("the dump could not be loaded: "), "{evil}: {said}");
         assert_eq!(superuser(world, about_the_app), before, "{evil}");
     }
@@ -245,6 +236,6 @@ fn a_dump_reaches_nothing_but_its_share(world: &World, address: &str) {
     let who = "SELECT who || ' ' || tableowner FROM public.reached, pg_tables WHERE tablename = 'reached'";
     let seen = world.node_script(&format!("cd / && runuser -u postgres -- psql -p 5432 -d apart.9 -Atc \"{who}\""));
     assert_eq!(seen, "apart.loader apart");
-    there("svc drop apart.9; rm /tmp/dump /tmp/facts");
+    there("svc postgresql drop apart apart.9; rm /tmp/dump /tmp/facts");
     World::inside_at(address, HOST, &selecting("DROP VIEW forged"));
 }

@@ -130,8 +130,9 @@ def give_all(ctx, current: state.State, store) -> dict:
     asked = service_folders.Asked.by(current.app, moves.require_live(current).settings, current.uses)
     given = give(ctx, current, store, remember=True, stays=staying.names(asked))
     exported = given["exported"]
-    exported["secret"] = give_secret(ctx, current, store, given)
-    exported["staying"] = staying.give(ctx, asked, store, named_like(given, "staying"))
+    release = exported["object"]["name"]
+    exported["secret"] = give_secret(ctx, current, store, release)
+    exported["staying"] = staying.give(ctx, asked, store, beside(release, "staying"))
     return {**given, "staying": staying.uses(asked)}
 
 
@@ -170,23 +171,19 @@ def give_values(ctx, current: state.State, store, release: str) -> dict:
     said = values.load(current.app, values.current(current))
     if not said:
         return {}
-    name = release.replace(".release.", ".values.")
-    what = "What was set could not be read"
-    about = streams.put(ctx, store, name, what, lambda out: out.write(json.dumps(said).encode()), [])
-    return {"values": {"name": name, **about}}
+    text = json.dumps(said).encode()
+    return {"values": streams.put_text(ctx, store, beside(release, "values"), "What was set could not be read", text)}
 
 
-def give_secret(ctx, current: state.State, store, given: dict) -> dict:
+def give_secret(ctx, current: state.State, store, release: str) -> dict:
     """An app that moves keeps its secret: what it has signed stays valid."""
     secret = files.read_bytes(paths.app_secret(current.app)) or b""
-    name = named_like(given, "secret")
-    what = "The secret could not be read"
-    return {"name": name, **streams.put(ctx, store, name, what, lambda out: out.write(secret), [])}
+    return streams.put_text(ctx, store, beside(release, "secret"), "The secret could not be read", secret)
 
 
-def named_like(given: dict, part: str) -> str:
-    """The name of another object of the same export."""
-    return given["exported"]["object"]["name"].replace(".release.", f".{part}.")
+def beside(release: str, part: str) -> str:
+    """The name of another object of the same export, by that of the release."""
+    return release.replace(".release.", f".{part}.")
 
 
 def pack(ctx, app: str, release: str, out) -> None:
@@ -255,27 +252,16 @@ class Copying(deploy.Deployment):
         return [] if self.copy.arriving else self.locations
 
     def take_secret(self, about: dict) -> None:
-        path = paths.app_secret(self.order.app)
-
-        def take(source) -> None:
-            files.write(path, source.read(1 << 10), mode=0o640, gid=users.gid(self.order.app), durable=True)
-
-        what = "The secret could not be copied"
-        streams.get(self.ctx, self.store, object_name(about["name"]), about, what, take, None)
+        app = self.order.app
+        secret = streams.get_text(self.ctx, self.store, about, "The secret could not be copied")
+        files.write(paths.app_secret(app), secret, mode=0o640, gid=users.gid(app), durable=True)
 
     @functools.cached_property
     def values_given(self) -> dict[str, str]:
         about = self.given["exported"].get("values")
-        taken = []
-        if about:
-            what = "What was set could not be copied"
-
-            def take(source) -> None:
-                while piece := source.read(stage.CHUNK):
-                    taken.append(piece)
-
-            streams.get(self.ctx, self.store, object_name(about["name"]), about, what, take, None)
-        return values.check(json.loads(b"".join(taken) or b"{}"))
+        what = "What was set could not be copied"
+        text = streams.get_text(self.ctx, self.store, about, what) if about else b"{}"
+        return values.check(json.loads(text))
 
     def values_wanted(self) -> dict[str, str]:
         return self.values_given

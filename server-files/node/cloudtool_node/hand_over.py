@@ -42,6 +42,7 @@ def hand_over(ctx, payload) -> dict:
             raise Failure("changed", f"{app} was updated meanwhile: it serves {current.live} now.", "Move it again.")
         asked = service_folders.Asked.by(app, launch.settings, current.uses)
         staying.require_same(asked, ctx.request.get("staying"))
+        stays = staying.names(asked)
         store = open_store(ctx, payload, app)
         guard(ctx, app)
         try:
@@ -51,7 +52,6 @@ def hand_over(ctx, payload) -> dict:
             with ctx.step("hold"):
                 hold(ctx, current)
             taken = None
-            stays = staying.names(asked)
             if service_folders.with_data(asked, stays):
                 taken = backup.Taking(ctx, store, current, launch, [], "copy", remember=False, stays=stays).run()["id"]
             with ctx.step("arrive"):

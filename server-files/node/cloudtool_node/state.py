@@ -123,7 +123,7 @@ class State:
     @property
     def at_work(self) -> bool:
         """Whether its processes run on this node: an app on its way here may still be at work elsewhere."""
-        return bool(self.live) and not (self.moved_to or self.held or self.fields.get("arriving"))
+        return bool(self.live) and self.owns_elsewhere and not self.held
 
     @property
     def moved_to(self) -> str | None:

@@ -9,9 +9,6 @@ import json
 from . import checks, files, paths, places, service_folders, services, streams
 from .context import Failure
 from .service_folders import Asked
-from .store import object_name
-
-LIMIT = 1 << 20
 
 
 def names(asked: Asked) -> frozenset[str]:
@@ -38,9 +35,7 @@ def give(ctx, asked: Asked, store, name: str) -> dict | None:
     if not staying:
         return None
     told = {service: known(asked.app, service, asked.uses) for service in staying}
-    what = "What is on other servers could not be read"
-    about = streams.put(ctx, store, name, what, lambda out: out.write(json.dumps(told).encode()), [])
-    return {"name": name, **about}
+    return streams.put_text(ctx, store, name, "What is on other servers could not be read", json.dumps(told).encode())
 
 
 def known(app: str, service: str, uses) -> dict:
@@ -65,12 +60,7 @@ def known(app: str, service: str, uses) -> dict:
 
 def take(ctx, state, store, about: dict) -> dict[str, dict]:
     """On the other node: the same shares, logins and passwords. Gives the places that are addresses."""
-    taken = []
-    what = "What is on other servers could not be copied"
-    streams.get(
-        ctx, store, object_name(about["name"]), about, what, lambda source: taken.append(source.read(LIMIT)), None
-    )
-    found = json.loads(taken[0])
+    found = json.loads(streams.get_text(ctx, store, about, "What is on other servers could not be copied"))
     for service, told in found.items():
         directory = paths.service_secrets(state.app, service_folders.load(service).name)
         for above in (paths.SECRETS, paths.secrets(state.app), directory):

@@ -13,10 +13,12 @@ import threading
 from functools import partial
 
 from .context import Failure, end_group
+from .store import object_name
 
 CHUNK = 1 << 20
 # Level 1 with one thread takes 3 MB, and is faster than SSH carries away what it makes.
 COMPRESS = ["zstd", "--quiet", "-1", "--single-thread", "--stdout"]
+TEXT_LIMIT = 16 << 20
 DECOMPRESS = ["zstd", "--quiet", "--decompress", "--stdout"]
 
 
@@ -189,6 +191,17 @@ def put(ctx, store, name: str, what: str, source, recipients: list[str]) -> dict
         chain.finish("service")
         writer.commit()
     return {"bytes": size, "sha256": digest.hexdigest()}
+
+
+def put_text(ctx, store, name: str, what: str, text: bytes) -> dict:
+    """Stores what fits into memory. Gives what `get_text` is to be told."""
+    return {"name": name, **put(ctx, store, name, what, lambda out: out.write(text), [])}
+
+
+def get_text(ctx, store, about: dict, what: str) -> bytes:
+    taken = []
+    get(ctx, store, object_name(about["name"]), about, what, lambda source: taken.append(source.read(TEXT_LIMIT)), None)
+    return taken[0]
 
 
 def produce(ctx, stream, source) -> None:
